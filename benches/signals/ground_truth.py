@@ -11,7 +11,7 @@ A spike is found where a crossing on its electrode is within --window-ms of its 
 false share is the crossings that find none, over all crossings. Thresholds and references are learnt from the recording itself by
 `kalmind reference`.
 
-    KALMIND=target/release/kalmind benches/signals/ground_truth.py [--seeds 3] [--seconds 30] [--rate 10] [--json FILE]
+    KALMIND=target/release/kalmind benches/signals/ground_truth.py [--seeds 3] [--seconds 30] [--rate 10] [--order 2] [--json FILE]
 """
 
 import argparse
@@ -102,10 +102,10 @@ def matched(found, spikes, window):
     return count, lags
 
 
-def detect(folder, phase, reference):
-    """The crossings behind filter, reference and threshold, in the order of config/intracortical-broadband.toml."""
+def detect(folder, phase, reference, order):
+    """The crossings behind filter, reference and threshold, which follow one another as in config/intracortical-broadband.toml."""
     zero = ", zero_phase_ms = 4" if phase == "zero-phase" else ""
-    stages = [f'stage = "filter", kind = "band_pass", hz = [250, 5000], order = 3{zero}']
+    stages = [f'stage = "filter", kind = "band_pass", hz = [250, 5000], order = {order}{zero}']
     if reference != "none":
         stages.append('stage = "reference", kind = "common_average"')
     stages.append('stage = "spikes", scales = [10], multiple = -4.5, refractory_ms = 1')
@@ -124,6 +124,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=30)
     parser.add_argument("--rate", type=float, default=10, help="spikes a second of each unit")
+    parser.add_argument("--order", type=int, default=2, help="of the band-pass of 250 to 5000 Hz")
     parser.add_argument("--window-ms", type=float, default=0.6)
     parser.add_argument("--sources", nargs="*", default=["own", "spikeinterface"])
     parser.add_argument("--json", type=pathlib.Path)
@@ -144,7 +145,7 @@ def main():
                 folder = pathlib.Path(folder)
                 write_xdf(folder / "r.xdf", RATE, rows)
                 for phase, reference in itertools.product(["causal", "zero-phase"], REFERENCES):
-                    samples, channels = detect(folder, phase, reference)
+                    samples, channels = detect(folder, phase, reference, arguments.order)
                     inside = (samples >= 3000 - window) & (samples < len(rows) - 3000 + window)
                     found = samples[inside], channels[inside]
                     count, lags = matched(found, spikes, window)
