@@ -67,7 +67,7 @@ class Daemon:
         sys.exit("kalmind run did not end within 30 s")
 
     def threads(self):
-        """Seconds on a processor so far, by thread (all of a name together)."""
+        """Seconds on a processor so far, by thread: liblsl's bear the name of the thread that started them, and a higher number."""
         ticks, taken = os.sysconf("SC_CLK_TCK"), {}
         for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
             with contextlib.suppress(OSError):
@@ -78,7 +78,7 @@ class Daemon:
                     spent = int((task / "schedstat").read_text().split()[0]) / 1e9
                 except OSError:
                     spent = (int(fields[11]) + int(fields[12])) / ticks
-                taken[name] = taken.get(name, 0) + spent
+                taken[f"{name} {int(task.name) - self.process.pid}"] = spent
         return taken
 
     def memory_mb(self):
