@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What broadband costs: 96 channels at 30 kHz through the chain of config/intracortical-broadband.toml.
 
-    KALMIND=target/release/kalmind benches/signals/cost.py file [--seconds 60]     # `kalmind features`, one thread
+    KALMIND=target/release/kalmind benches/signals/cost.py file [--seconds 20]     # `kalmind features`, one thread
     KALMIND=target/release/kalmind benches/signals/cost.py live [--seconds 120] [--patient]    # `kalmind run`, fed by pylsl in chunks of 1 ms
 
 `live` runs three times: without stages, with the chain and no recording, and with the chain and the stream recorded as it is
@@ -64,8 +64,10 @@ sys.stdin.readline()
 
 def of_file(seconds, order):
     random = numpy.random.default_rng(1)
-    rows = numpy.tile((10 * random.standard_normal((RATE * 10, CHANNELS))).astype(numpy.float32), (seconds // 10, 1))
-    rows[:, :] += (-80 * (random.random(rows.shape, dtype=numpy.float32) < 10 / RATE)).astype(numpy.float32)
+    block = 10 * random.standard_normal((RATE * 10, CHANNELS), dtype=numpy.float32)
+    at = random.integers(len(block), size=10 * 10 * CHANNELS)
+    block[at, numpy.arange(len(at)) % CHANNELS] -= 80
+    rows = numpy.tile(block, (seconds // 10, 1))
     stages = [stage.replace("{order}", str(order)) for stage in STAGES]
     told = []
     with tempfile.TemporaryDirectory() as folder:
@@ -138,7 +140,7 @@ def main():
     arguments = parser.parse_args()
     print(f"{processor()}, load {load()}, {KALMIND}")
     if arguments.what == "file":
-        told = of_file(arguments.seconds or 60, arguments.order)
+        told = of_file(arguments.seconds or 20, arguments.order)
     else:
         told = live(arguments.seconds or 120, arguments.order, arguments.only, arguments.patient)
     write_json(arguments.json, told)
