@@ -36,6 +36,7 @@ raw = mne.io.read_raw(path, preload=True)
 raw.pick(kind)
 raw.set_annotations(None)
 player = mne_lsl.player.PlayerLSL(raw, chunk_size=chunk, n_repeat=1, name="%s", annotations=False)
+print("ready", flush=True)
 sys.stdin.readline()
 player.start()
 time.sleep(raw.times[-1] + 2)
@@ -98,9 +99,11 @@ def main():
         live.write_text(live.read_text().replace('type = "Broadband"', f'name = "{NAME}"{patient}'))
         player = subprocess.Popen(
             [sys.executable, "-c", PLAY, str(file), arguments.what, str(arguments.chunk)],
-            stdin=subprocess.PIPE, text=True, env=network.environment(),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=network.environment(),
         )
-        time.sleep(8)
+        while player.stdout.readline().strip() != "ready":
+            if player.poll() is not None:
+                sys.exit("the player did not start")
         daemon = Daemon(live, record=folder / "live.xdf")
         time.sleep(2)
         player.stdin.write("\n")
