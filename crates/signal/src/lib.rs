@@ -13,6 +13,7 @@
 
 mod adaptive;
 mod binning;
+mod channel_health;
 mod extractor;
 mod preparation;
 mod running_zscore;
@@ -22,6 +23,7 @@ mod statistics;
 
 pub use adaptive::AdaptiveState;
 pub use binning::{BINNINGS, BinningEntry};
+pub use channel_health::ChannelHealth;
 pub use extractor::{AcceptError, FeatureExtractor, RawFeatures};
 pub use preparation::{Preparation, PreparationError, Prepared};
 pub use running_zscore::{follow_running_zscore, running_state};

@@ -4,6 +4,7 @@
 //! copied or serialised, and whatever travels through a tick has a fixed size.
 
 mod block;
+mod channel_fault;
 mod channel_mask;
 mod counted;
 mod cursor;
@@ -25,6 +26,7 @@ mod tick_check;
 mod time;
 
 pub use block::{SampleBlock, SampleRows, Samples};
+pub use channel_fault::ChannelFault;
 pub use channel_mask::ChannelMask;
 pub use counted::Counted;
 pub use cursor::{Click, Position, Velocity};
