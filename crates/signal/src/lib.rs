@@ -13,7 +13,6 @@
 
 mod adaptive;
 mod binning;
-mod channel_health;
 mod extractor;
 mod preparation;
 mod running_zscore;
@@ -23,16 +22,15 @@ mod statistics;
 
 pub use adaptive::AdaptiveState;
 pub use binning::{BINNINGS, BinningEntry};
-pub use channel_health::ChannelHealth;
 pub use extractor::{AcceptError, FeatureExtractor, RawFeatures};
 pub use preparation::{Preparation, PreparationError, Prepared};
 pub use running_zscore::{follow_running_zscore, running_state};
 pub use stages::{
-    BlankSettings, Chain, ChainError, ChainSettings, ChannelName, DecimateSettings, DerivedCounts,
-    DerivedStream, FilterKind, FilterSettings, Frequencies, Given, IdentitySettings, IirBackwardSettings,
-    IirSettings, InputLog, Mark, PowerSettings, RectifySettings, ReferenceKind, ReferenceSettings, Row, Rows,
-    STAGES, Settling, Signal, SpikesSettings, Stage, StageEntry, StageError, StageSettings, StagedError,
-    StateError, StateReader, StateWriter,
+    BlankSettings, Chain, ChainError, ChainSettings, ChannelHealth, ChannelName, DecimateSettings,
+    DerivedCounts, DerivedStream, FilterKind, FilterSettings, Frequencies, Given, IdentitySettings,
+    IirBackwardSettings, IirSettings, InputLog, Mark, PowerSettings, RectifySettings, ReferenceKind,
+    ReferenceSettings, Row, Rows, STAGES, Settling, Signal, SpikesSettings, Stage, StageEntry, StageError,
+    StageSettings, StagedError, StateError, StateReader, StateWriter,
 };
 pub use stamp_gaps::StampGaps;
 pub use statistics::FeatureStatistics;

@@ -9,20 +9,14 @@
 //! against what the others were like, so that neither unit nor amplifier matters. Before a second of it is known, a channel is
 //! judged against the others as they are, with wider limits. What everyone agrees on says nothing: where all channels carry
 //! power line noise from the start, none is out for it.
-#![deny(
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
 
 mod judgement;
 mod measures;
 
 use kalmind_types::ChannelFault;
 
-use crate::stages::{Rows, Signal};
+use super::rows::Rows;
+use super::stage::Signal;
 use judgement::{Usual, judge, median};
 use measures::{LineTables, Measures, Sums};
 
