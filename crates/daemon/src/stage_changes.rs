@@ -71,7 +71,7 @@ impl StageChanges {
         };
         let settings = serde_json::from_value(settings)
             .map_err(|error| ControlRefused::Invalid(format!("`stages` are not understood: {error}")))?;
-        let after = Stages { generation: generation(&settings), settings, raw: before.raw.clone() };
+        let after = Stages { generation: generation(&settings), settings, ..before.clone() };
         if shown.iter().any(|status| status.next.is_some()) {
             return Err(ControlRefused::NotNow("another change of stages is under way".to_owned()));
         }

@@ -81,8 +81,12 @@ fn learnt_of(
 /// A stream of four channels with one stage.
 fn plan(stage: StageSettings) -> FeaturePlan {
     let raw = Signal::raw(RATE_HZ, (0..4).map(|channel| (format!("e{channel}"), String::new())));
-    let stages =
-        FeatureStages { settings: ChainSettings(vec![stage]), generation: GenerationId([0; 32]), raw };
+    let stages = FeatureStages {
+        settings: ChainSettings(vec![stage]),
+        generation: GenerationId([0; 32]),
+        raw,
+        channel_health: true,
+    };
     FeaturePlan {
         streams: vec![FeatureStream {
             key: "array".to_owned(),

@@ -3,7 +3,7 @@
 
 use kalmind_signal::{
     Chain, ChainSettings, ChannelName, DerivedStream, FilterKind, FilterSettings, Frequencies, Given,
-    IdentitySettings, ReferenceKind, ReferenceSettings, Rows, Signal, StageSettings,
+    IdentitySettings, ReferenceKind, ReferenceSettings, Rows, Signal, SpikesSettings, StageSettings,
 };
 use kalmind_types::{ChannelFault, GenerationId, SampleRows};
 
@@ -211,4 +211,26 @@ fn what_is_wrong_is_told_with_how_often_it_has_changed() {
         faults.enumerate().filter_map(|(channel, fault)| Some((channel, fault?))).collect();
     let [(DEAD, ChannelFault::Saturated)] = faults[..] else { panic!("{faults:?}") };
     assert_eq!(changes, 1);
+}
+
+#[test]
+fn a_channel_that_spikes_far_more_often_than_the_others_is_left_out() {
+    let settings = ChainSettings(vec![StageSettings::Spikes(SpikesSettings {
+        scales: vec![0.1],
+        multiple: -4.0,
+        refractory_ms: 1.0,
+        output_ms: 1.0,
+        power: false,
+    })]);
+    let mut stream = stream(&settings).with_channel_health(&settings);
+    let mut output = rows(&stream);
+    let mut values = values(0, 2000);
+    for (index, row) in values.chunks_mut(CHANNELS).enumerate().skip(1000) {
+        row[3] = if index % 2 == 0 { 0.45 } else { -0.45 };
+    }
+    stream.take(0, 0, SampleRows::Double64(&values), &mut output);
+    let (_, faults) = stream.channel_faults().unwrap();
+    let found: Vec<_> = faults.enumerate().filter_map(|(channel, fault)| Some((channel, fault?))).collect();
+    assert_eq!(found, [(3, ChannelFault::RateOutlier)]);
+    assert!(output.iter().skip(1500).all(|row| row.invalid[3] && !row.invalid[2]));
 }

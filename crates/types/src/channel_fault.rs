@@ -4,6 +4,8 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::LslTime;
+
 /// What is wrong with a channel, as its raw samples show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -36,18 +38,31 @@ impl ChannelFault {
         }
     }
 
-    /// What is wrong and what may be the reason, as the end of a sentence that begins with the channel.
+    /// What is wrong and what may be the reason, as what a sentence says of channels.
     #[must_use]
     pub fn sentence(self) -> &'static str {
         match self {
-            Self::Flat => "is flat: its electrode may have come off, or its amplifier is off",
-            Self::Saturated => "is saturated: its amplifier is at its limits",
-            Self::Disconnected => "is far from its usual size: its electrode or cable may have come loose",
-            Self::Nan => "sends values that are no numbers: look at the program that sends it",
-            Self::LineNoise => "is full of power line noise: its electrode may have come loose",
-            Self::RateOutlier => "spikes far more often than the others: it may be noise, not neurons",
+            Self::Flat => "flat: an electrode may have come off, or an amplifier is off",
+            Self::Saturated => "saturated: the amplifier is at its limits",
+            Self::Disconnected => "far from the usual size: an electrode or cable may have come loose",
+            Self::Nan => "without numbers: look at the program that sends the stream",
+            Self::LineNoise => "full of power line noise: an electrode may have come loose",
+            Self::RateOutlier => "spiking far more often than the others: that may be noise, not neurons",
         }
     }
+}
+
+/// A channel that is left out, as it is shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChannelOut {
+    /// Its place in the stream as it is received, counted from 0.
+    pub index: usize,
+    /// Its label.
+    pub channel: String,
+    /// Why.
+    pub fault: ChannelFault,
+    /// When that was found.
+    pub since: LslTime,
 }
 
 impl fmt::Display for ChannelFault {
