@@ -12,6 +12,7 @@
 mod adaptive;
 mod arrival;
 mod blocked_output;
+mod channel_health;
 mod confirmation;
 mod ending;
 mod examples;

@@ -4,7 +4,7 @@ python outlet.py --name NAME [--channels N] [--rate HZ] [--nominal HZ] [--labels
                  [--type T] [--stamps lsl|unix] [--chunk N [--together]] [--text] [--noise SD]
 Prints `ready` when the outlet exists and pushes at once. Killed, it is gone; held (SIGSTOP), it delivers its backlog with
 the stamps that were due when it goes on, as a device with a buffer does. Commands, one a line on standard input:
-`pause`, `go`, `nan N` and `inf N` (the first N channels from now on), `clean`, `skip N` (N samples are never sent), `burst N`
+`pause`, `go`, `nan N`, `inf N` and `flat N` (the first N channels from now on), `clean`, `skip N` (N samples are never sent), `burst N`
 (N samples at once, stamped as if they had come at the rate until now). Every command is answered with `done COMMAND PUSHED`, PUSHED being the samples pushed so far.
 """
 import argparse
@@ -52,6 +52,7 @@ print("ready", flush=True)
 shift = time.time() - pylsl.local_clock() if arguments.stamps == "unix" else 0.0
 pushed, index, start, paused = 0, 0, pylsl.local_clock(), arguments.paused
 bad, bad_value = 0, math.nan
+BAD = {"nan": math.nan, "inf": math.inf, "flat": 0.0}
 random.seed(1)
 
 
@@ -82,8 +83,8 @@ while True:
         paused = True
     elif command == "go":
         paused, start, index = False, pylsl.local_clock(), 0
-    elif command in ("nan", "inf"):
-        bad, bad_value = int(rest[0]), math.nan if command == "nan" else math.inf
+    elif command in BAD:
+        bad, bad_value = int(rest[0]), BAD[command]
     elif command == "clean":
         bad = 0
     elif command == "skip":

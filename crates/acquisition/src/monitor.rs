@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kalmind_types::{
-    Arrival, ArrivalStatus, ClockOffset, LslTime, StreamCounts, StreamDescription, StreamHealth, StreamStatus,
+    Arrival, ArrivalStatus, ChannelOut, ClockOffset, LslTime, StreamCounts, StreamDescription, StreamHealth,
+    StreamStatus,
 };
 
 /// A float that threads share; NaN stands for "not known".
@@ -52,14 +53,17 @@ pub struct StreamMonitor {
     measured_rate_hz: SharedFloat,
     clock_offset: SharedFloat,
     clock_uncertainty: SharedFloat,
+    /// How often the channels that are left out have changed.
+    channel_changes: AtomicU64,
     texts: Mutex<Texts>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Texts {
     description: Option<StreamDescription>,
     detail: Option<String>,
     arrival: Option<ArrivalStatus>,
+    channels_out: Vec<ChannelOut>,
 }
 
 impl StreamMonitor {
@@ -83,6 +87,7 @@ impl StreamMonitor {
             measured_rate_hz: SharedFloat::unknown(),
             clock_offset: SharedFloat::unknown(),
             clock_uncertainty: SharedFloat::unknown(),
+            channel_changes: AtomicU64::new(0),
             texts: Mutex::default(),
         }
     }
@@ -142,10 +147,7 @@ impl StreamMonitor {
     #[must_use]
     pub fn status(&self, now: LslTime) -> StreamStatus {
         let health = self.health();
-        let (description, detail, arrival) = {
-            let texts = self.texts();
-            (texts.description.clone(), texts.detail.clone(), texts.arrival.clone())
-        };
+        let Texts { description, detail, arrival, channels_out } = self.texts().clone();
         StreamStatus {
             key: self.key.clone(),
             description,
@@ -157,7 +159,20 @@ impl StreamMonitor {
             clock_offset_ms: self.clock_offset.get().map(|offset| offset * 1e3),
             clock_uncertainty_ms: self.clock_uncertainty.get().map(|uncertainty| uncertainty * 1e3),
             arrival,
+            channels_out,
         }
+    }
+
+    /// How often the channels that are left out have changed. One atomic load.
+    #[must_use]
+    pub fn channel_changes(&self) -> u64 {
+        self.channel_changes.load(Ordering::Acquire)
+    }
+
+    /// The channels that are left out. Takes a lock for a moment.
+    #[must_use]
+    pub fn channels_out(&self) -> Vec<ChannelOut> {
+        self.texts().channels_out.clone()
     }
 
     /// Says of a stream that is not there yet what is known: that it is awaited, and what is there instead.
@@ -219,6 +234,11 @@ impl StreamMonitor {
             self.failed.store(true, Ordering::Relaxed);
         }
         texts.detail = detail;
+    }
+
+    pub(crate) fn set_channels_out(&self, channels: Vec<ChannelOut>) {
+        self.texts().channels_out = channels;
+        self.channel_changes.fetch_add(1, Ordering::Release);
     }
 
     pub(crate) fn set_description(&self, description: StreamDescription) {

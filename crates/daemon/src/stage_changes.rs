@@ -80,7 +80,7 @@ impl StageChanges {
         };
         let settings = serde_json::from_value(settings)
             .map_err(|error| ControlRefused::Invalid(format!("`stages` are not understood: {error}")))?;
-        let after = Stages { generation: generation(&settings), settings, raw: before.raw.clone() };
+        let after = Stages { generation: generation(&settings), settings, ..before.clone() };
         if desk.progress().frozen {
             return Err(ControlRefused::NotNow(FROZEN.to_owned()));
         }

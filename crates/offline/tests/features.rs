@@ -86,7 +86,12 @@ fn plan(nominal_hz: f64) -> FeaturePlan {
     let slow = StreamFeatures::of_channels(Binning::Latest, 2, None);
     let mut engine = SessionDocument::example(of_chain.clone()).engine;
     engine.features = vec![of_chain, slow];
-    let stages = FeatureStages { settings: settings(), generation: GenerationId([1; 32]), raw: signal() };
+    let stages = FeatureStages {
+        settings: settings(),
+        generation: GenerationId([1; 32]),
+        raw: signal(),
+        channel_health: false,
+    };
     let stream = |key: &str, id, channels, rate_hz, stages| FeatureStream {
         key: key.to_owned(),
         id: Some(id),

@@ -99,7 +99,12 @@ fn plan(stages: &[&str]) -> FeaturePlan {
     let settings: Vec<StageSettings> =
         stages.iter().map(|stage| serde_json::from_str(stage).unwrap()).collect();
     let raw = Signal::raw(RATE_HZ, (0..4).map(|channel| (format!("e{channel}"), String::new())));
-    let stages = FeatureStages { settings: ChainSettings(settings), generation: GenerationId([0; 32]), raw };
+    let stages = FeatureStages {
+        settings: ChainSettings(settings),
+        generation: GenerationId([0; 32]),
+        raw,
+        channel_health: true,
+    };
     FeaturePlan {
         streams: vec![FeatureStream {
             key: "array".to_owned(),

@@ -22,6 +22,14 @@ const HEALTH = {
   overloaded: "too slow",
   fault: "failed",
 };
+const FAULTS = {
+  flat: "flat: an electrode may have come off, or an amplifier is off",
+  saturated: "saturated: the amplifier is at its limits",
+  disconnected: "far from the usual size: an electrode or cable may have come loose",
+  nan: "without numbers: look at the program that sends the stream",
+  line_noise: "full of power line noise: an electrode may have come loose",
+  rate_outlier: "spiking far more often than the others: that may be noise, not neurons",
+};
 const LINK = {
   connecting: "Connecting …",
   live: "Connected",
@@ -46,6 +54,16 @@ const arrival = (arrival) => {
   const { interval_ms: interval, delay_ms: delay } = arrival.measured;
   return delay > CHUNK_MS ? [`in chunks every ${decimal(interval, 0)} ms, ${decimal(delay, 0)} ms late`] : [];
 };
+// A sentence for each thing that is wrong with channels; numbered from 1, as they are on a cable.
+const channelsOut = (channels = []) =>
+  Object.entries(FAULTS).flatMap(([fault, what]) => {
+    const those = channels.filter((channel) => channel.fault === fault);
+    if (!those.length) return [];
+    const named = those.slice(0, 8).map(({ index, channel }) => `${index + 1} (${channel})`);
+    const more = those.length > named.length ? ` and ${those.length - named.length} more` : "";
+    const one = those.length === 1;
+    return [`${one ? "Channel" : "Channels"} ${named.join(", ")}${more} ${one ? "is" : "are"} ${what}; left out until healthy.`];
+  });
 const millis = (micros) => {
   const value = micros / 1000;
   return value < 10 ? value.toFixed(3) : value.toFixed(0);
@@ -264,7 +282,7 @@ export class View {
         const head = document.createElement("p");
         head.append(element("strong", stream.key), element("span", HEALTH[stream.health] ?? stream.health, { class: "health" }));
         entry.append(head);
-        for (const text of [stream.detail, stream.arrival?.remark]) {
+        for (const text of [stream.detail, stream.arrival?.remark, ...channelsOut(stream.channels_out)]) {
           if (text) entry.append(element("p", text, { class: "detail" }));
         }
         const figures = [

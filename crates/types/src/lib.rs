@@ -4,6 +4,7 @@
 //! copied or serialised, and whatever travels through a tick has a fixed size.
 
 mod block;
+mod channel_fault;
 mod channel_mask;
 mod counted;
 mod cursor;
@@ -25,14 +26,15 @@ mod tick_check;
 mod time;
 
 pub use block::{SampleBlock, SampleRows, Samples};
+pub use channel_fault::{ChannelFault, ChannelOut};
 pub use channel_mask::ChannelMask;
 pub use counted::Counted;
 pub use cursor::{Click, Position, Velocity};
 pub use event::{
-    ArrivalAction, ArrivalEvent, Confirmation, Event, EventBody, EventKind, EventTag, HandEvent, HandTag,
-    ModelEvent, ModelSource, OperatorRequest, RecordingFault, RecordingTag, RenderedEvent, SelectBy,
-    SessionChange, SessionEvent, StagesAction, StagesEvent, StateCause, StateEvent, StreamArrival,
-    WindowEvent, WindowValue,
+    ArrivalAction, ArrivalEvent, ChannelHealthEvent, ChannelHealthTag, Confirmation, Event, EventBody,
+    EventKind, EventTag, HandEvent, HandTag, ModelEvent, ModelSource, OperatorRequest, RecordingFault,
+    RecordingTag, RenderedEvent, SelectBy, SessionChange, SessionEvent, StagesAction, StagesEvent,
+    StateCause, StateEvent, StreamArrival, WindowEvent, WindowValue,
 };
 pub use event_window::{EventMarker, EventWindow, LOOK_BACK, MAX_WINDOWS, WindowMissing, WindowResults};
 pub use feature::{Binning, StreamFeatures, StreamOutput, unlabelled};

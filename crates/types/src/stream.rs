@@ -4,7 +4,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Seconds;
+use crate::{ChannelOut, Seconds};
 
 /// The most streams that one daemon decodes from.
 pub const MAX_STREAMS: usize = 8;
@@ -184,6 +184,9 @@ pub struct StreamStatus {
     pub clock_uncertainty_ms: Option<f64>,
     /// How its samples arrive; none for streams that are only recorded, and for markers.
     pub arrival: Option<ArrivalStatus>,
+    /// Channels that are left out because they are not healthy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub channels_out: Vec<ChannelOut>,
 }
 
 /// Whether the input is fit for control, by how it arrives.

@@ -4,9 +4,11 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use kalmind_signal::{Chain, DerivedCounts, DerivedStream, Rows, StagedError, StampGaps};
-use kalmind_types::{NumberFormat, SampleRows, Samples, Seconds, StreamHealth, StreamTime};
+use kalmind_types::{LslTime, NumberFormat, SampleRows, Samples, Seconds, StreamHealth, StreamTime};
 
 use crate::clock;
+use crate::monitor::StreamMonitor;
+use crate::numeric::channels_out::ChannelsOut;
 use crate::numeric::delivery::{PullContext, Senders};
 use crate::numeric::generations::{GenerationNews, GenerationPort, NextGeneration};
 use crate::numeric::stages::{GivenTo, Stages, Told};
@@ -91,6 +93,7 @@ pub(crate) struct Derivation {
     /// Which generation made the newest derived sample, and those that are to follow.
     generation: u32,
     generations: GenerationPort,
+    channels_out: ChannelsOut,
 }
 
 impl Derivation {
@@ -107,12 +110,17 @@ impl Derivation {
         let (outputs, every) = (chain.signal().outputs.len(), chain.signal().every);
         // samples whose derived ones are still to come
         let owed = chain.delay().saturating_add(every) as usize;
-        let stream = DerivedStream::new(chain, channels, rate_hz);
+        let mut stream = DerivedStream::new(chain, channels, rate_hz);
+        if stages.channel_health {
+            stream = stream.with_channel_health(&stages.settings);
+        }
+        let names = stages.raw.outputs.iter().map(|channel| channel.name.clone()).collect();
         let bytes = Some(stream.checkpoint_bytes()).filter(|bytes| *bytes <= LARGEST_CHECKPOINT);
         Self {
             checkpoint: bytes.filter(|_| given_to.is_some()).map(|bytes| (Vec::with_capacity(bytes), 0)),
             generation: 0,
             generations,
+            channels_out: ChannelsOut::new(names),
             period: Seconds(1.0 / rate_hz),
             gaps: StampGaps::new(rate_hz),
             waiting: Samples::with_capacity(NumberFormat::Double64, channels * samples),
@@ -141,6 +149,11 @@ impl Derivation {
         } else {
             self.load.is_too_high.then_some(Trouble::TooSlow)
         }
+    }
+
+    /// Shows which channels are left out by now.
+    pub(crate) fn show_channels(&mut self, monitor: &StreamMonitor, now: LslTime) {
+        self.channels_out.show(&self.stream, monitor, now);
     }
 
     /// Which generation made the newest derived sample, counted from 0.

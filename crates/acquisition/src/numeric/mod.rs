@@ -1,5 +1,6 @@
 //! Numeric streams: from the pull of a sample to the block that the tick thread gets.
 
+mod channels_out;
 mod choice;
 pub(crate) mod config;
 mod connection;

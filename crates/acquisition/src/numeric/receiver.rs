@@ -332,6 +332,7 @@ impl Receiver {
         let context = self.context(connection, now);
         let Some(derivation) = &mut self.derivation else { return };
         let ran = derivation.run(&mut self.senders, context);
+        derivation.show_channels(&self.monitor, now);
         batch.dropped += ran.lost;
         if ran.sent {
             self.waker.wake();

@@ -14,6 +14,8 @@ pub struct Stages {
     pub generation: GenerationId,
     /// What goes in: the stream's channels, and its rate.
     pub raw: Signal,
+    /// Whether channels are left out while they are not healthy.
+    pub channel_health: bool,
 }
 
 impl Stages {

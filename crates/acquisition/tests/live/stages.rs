@@ -69,6 +69,7 @@ fn stages(generation: u8) -> Stages {
         settings: ChainSettings(vec![StageSettings::Identity(IdentitySettings {})]),
         generation: GenerationId([generation; 32]),
         raw: Signal::raw(RATE_HZ, ["a", "b"].map(|label| (label.to_owned(), String::new()))),
+        channel_health: false,
     }
 }
 

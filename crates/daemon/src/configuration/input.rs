@@ -119,6 +119,11 @@ table! {
         /// of its name (`stage`) and its settings. Gaps of up to 5 ms are filled; after a longer one, and at the start, what
         /// comes out is not valid until the filters have settled.
         stages: Vec<StageSettings> = Vec::new();
+        /// With `stages`: whether its channels are watched as they are received. One that is flat, saturated, disconnected, no
+        /// number, full of line noise or spikes far too often is left out within half a second, of references too, until it is
+        /// healthy. Below 100 samples a second nothing is watched. Switch it off where channels may stand still (counts, for
+        /// instance).
+        channel_health: bool = true;
         /// Its rate, in samples per second. Needed where the stream's header says 0 (irregular).
         rate_hz: Option<f64> = None, in Rule::Between(0.01, 100_000.0), or "the nominal rate in the stream's header";
         /// Whether the run needs this stream: it does not start without it, and a bin waits for it and is incomplete without

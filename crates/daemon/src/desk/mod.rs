@@ -3,6 +3,7 @@
 //! session's to say; the desk has the queues, threads and clocks that this takes.
 
 mod arrivals;
+mod channels;
 mod fits;
 mod generations;
 mod handle;
@@ -266,6 +267,7 @@ impl Desk {
             self.show_session();
             self.follow_arrival();
             self.follow_generations();
+            self.follow_channels();
             let busy = self.warm();
             self.send_waiting();
             if !busy {

@@ -1,7 +1,9 @@
 //! The stages of a stream as the desk steers and shows them.
 
-use kalmind_acquisition::GenerationControl;
-use kalmind_types::{Actor, GenerationId};
+use std::sync::Arc;
+
+use kalmind_acquisition::{GenerationControl, StreamMonitor};
+use kalmind_types::{Actor, ChannelOut, GenerationId};
 use serde::Serialize;
 
 /// The generation of a stream's stages, as it is shown.
@@ -44,9 +46,36 @@ pub struct SteeredStages {
     pub control: GenerationControl,
     /// The number of the generation that the newest bin is of.
     pub number: u32,
+    /// What is known of the stream.
+    pub monitor: Arc<StreamMonitor>,
+    /// The channels that are left out, as they were told last, and how often they had changed by then.
+    pub channels_out: Vec<ChannelOut>,
+    /// See `channels_out`.
+    pub channel_changes: u64,
 }
 
 impl SteeredStages {
+    /// Those of the decoded stream at this place, as they begin.
+    #[must_use]
+    pub fn new(
+        place: usize,
+        key: String,
+        generation: GenerationId,
+        control: GenerationControl,
+        monitor: Arc<StreamMonitor>,
+    ) -> Self {
+        Self {
+            place,
+            key,
+            generation,
+            control,
+            number: 0,
+            monitor,
+            channels_out: Vec::new(),
+            channel_changes: 0,
+        }
+    }
+
     /// What is shown before anything has changed.
     #[must_use]
     pub fn status(&self) -> StagesStatus {

@@ -117,7 +117,7 @@ impl Inlets {
             inlets.guards.push(guard);
             if let (Some(control), Some(stages)) = (generations, &planned.inlet.stages) {
                 let (key, generation) = (planned.inlet.key.clone(), stages.generation);
-                inlets.stages.push(SteeredStages { place: index, key, generation, control, number: 0 });
+                inlets.stages.push(SteeredStages::new(index, key, generation, control, Arc::clone(&monitor)));
             }
             inlets.streams.push(StreamInput { blocks, monitor });
         }

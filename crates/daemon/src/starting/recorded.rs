@@ -120,6 +120,7 @@ pub fn plan_features(
                 settings: stages.settings.clone(),
                 generation: stages.generation,
                 raw: stages.raw.clone(),
+                channel_health: stages.channel_health,
             }),
         })
         .collect();

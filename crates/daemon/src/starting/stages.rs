@@ -54,8 +54,12 @@ impl DerivedPlan {
             let name = named(&description.labels, channel).unwrap_or_else(|| unlabelled(channel));
             (name, named(&description.units, channel).unwrap_or_default())
         });
-        let stages =
-            Stages { generation: generation(&settings), settings, raw: Signal::raw(rate_hz, channels) };
+        let stages = Stages {
+            generation: generation(&settings),
+            settings,
+            raw: Signal::raw(rate_hz, channels),
+            channel_health: stream.channel_health,
+        };
         let chain = stages.chain().map_err(|error| PlanError::Stages { key: key(), error })?;
         let in_a_bin = chain.signal().rate_hz * bin_ms * 1e-3;
         if stream.binning != Binning::Sample && in_a_bin < LEAST_IN_A_BIN {

@@ -287,7 +287,10 @@ impl Derived {
     ) -> Result<Self, ChainError> {
         let chain = Chain::new(settings, stages.generation, &stages.raw, BLOCK_ROWS)?;
         let output = Rows::with_capacity(chain.signal().outputs.len(), 0);
-        let stream = DerivedStream::new(chain, channels, rate_hz);
+        let mut stream = DerivedStream::new(chain, channels, rate_hz);
+        if stages.channel_health {
+            stream = stream.with_channel_health(settings);
+        }
         Ok(Self { stream, stamps: VecDeque::new(), output, period: 1.0 / rate_hz })
     }
 

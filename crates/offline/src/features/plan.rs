@@ -15,6 +15,8 @@ pub struct FeatureStages {
     pub generation: GenerationId,
     /// What goes in: the stream's channels, and its rate.
     pub raw: Signal,
+    /// Whether channels are left out while they are not healthy.
+    pub channel_health: bool,
 }
 
 impl FeatureStages {

@@ -216,7 +216,12 @@ fn gather(
     encoding: Option<&'static Encoding>,
     host: &dyn Host,
 ) -> Result<(Gathered, u64), FeaturesError> {
-    let stages = (!before.0.is_empty()).then(|| FeatureStages { settings: before.clone(), ..stages.clone() });
+    let stages = (!before.0.is_empty()).then(|| FeatureStages {
+        settings: before.clone(),
+        // which channels are dead is learnt as well
+        channel_health: false,
+        ..stages.clone()
+    });
     let stream = FeatureStream { stages, ..stream.clone() };
     let unreadable = |source| FeaturesError::Unreadable { path: path.to_owned(), source };
     let recorded = recorded.streams.iter().find(|recorded| Some(recorded.id) == stream.id);

@@ -159,9 +159,12 @@ impl Deriving {
                 Step::Given(Given::Generation { generation, at }) if self.is_known => {
                     self.is_known = self.stage(generation, at);
                 }
+                Step::Given(Given::LeftOut { first, channels }) if self.is_known => {
+                    self.derived.leave_out(first, channels);
+                }
                 Step::Given(Given::Lost) => self.is_known = false,
                 Step::Given(Given::Samples(range)) => self.forget_before(range.end),
-                Step::Given(Given::Held(_) | Given::Generation { .. }) => {}
+                Step::Given(Given::Held(_) | Given::Generation { .. } | Given::LeftOut { .. }) => {}
                 Step::Checkpoint { derived, .. } => {
                     if let Some(Step::Checkpoint { state, .. }) = self.steps.front()
                         && !self.is_known

@@ -58,6 +58,8 @@ fn every_type_that_is_serialised_fits_its_schema() {
         (EventKind::TaskBlock, json!({"block": "open_loop", "phase": "start"})),
         (EventKind::Operator, json!({"action": "stop", "by": "client"})),
         (EventKind::Operator, json!({"action": "hand", "by": "task", "velocity": [0.25, -0.5]})),
+        (EventKind::Operator, json!({"action": "channel_health", "by": "daemon", "channels": ["a"], "fault": "flat", "message": "Channel a is flat", "since": 1.5, "stream": "eeg"})),
+        (EventKind::Operator, json!({"action": "channel_health", "by": "daemon", "channels": ["a"], "fault": null, "message": "Channel a is healthy again", "since": 3.5, "stream": "eeg"})),
         (EventKind::Model, json!({"action": "fit_failed", "problem": "too few bins"})),
         (EventKind::Window, serde_json::from_str(r#"{"event":3,"first":1200,"marker":"S1","missing":null,"reader":"mean","samples":100,"stream":"eeg","values":[{"name":"Cz","value":0.5}],"window":"flash"}"#).unwrap()),
         (EventKind::Model, json!({"action": "swap_failed", "hash": "373e", "problem": "its decoder failed"})),
@@ -98,6 +100,12 @@ fn every_type_that_is_serialised_fits_its_schema() {
             measured: Some(kalmind_types::Arrival::default()),
             ..kalmind_types::ArrivalStatus::default()
         }),
+        channels_out: vec![kalmind_types::ChannelOut {
+            index: 1,
+            channel: String::from("b"),
+            fault: kalmind_types::ChannelFault::LineNoise,
+            since: LslTime(3.0),
+        }],
     };
     check(&document.named("Stream"), &json!(described));
     // and the schemas are not so wide that anything fits

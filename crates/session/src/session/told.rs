@@ -38,6 +38,7 @@ impl Session {
             | EventBody::Hand(_)
             | EventBody::Arrival(_)
             | EventBody::Stages(_)
+            | EventBody::ChannelHealth(_)
             | EventBody::Session(_)
             | EventBody::Model(_)
             | EventBody::Window(_)

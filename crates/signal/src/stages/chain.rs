@@ -144,6 +144,13 @@ impl Chain {
         }
     }
 
+    /// From the next row on these channels of the raw stream are no part of any sum of channels.
+    pub(super) fn leave_out(&mut self, channels: &[bool]) {
+        for (stage, _) in &mut self.stages {
+            stage.leave_out(channels);
+        }
+    }
+
     /// Takes rows in and gives those that come out.
     pub fn process<'a>(&'a mut self, input: &'a Rows) -> &'a Rows {
         let mut rows = input;

@@ -1,9 +1,12 @@
 //! A derived stream: raw samples in as they come, with gaps and with values that are no numbers; derived samples out.
 
-use kalmind_types::{GenerationId, IndexRange, SampleRows};
+use kalmind_types::{ChannelFault, GenerationId, IndexRange, SampleRows};
 
-use super::chain::Chain;
+use super::StageSettings;
+use super::chain::{Chain, ChainSettings};
+use super::channel_health::ChannelHealth;
 use super::given::{Given, InputLog};
+use super::left_out::{LeftOut, TOGETHER};
 use super::rows::{Mark, Row, Rows};
 use super::state::{StateError, StateReader, StateWriter};
 use super::succession::{StagedError, Succession, most_waiting};
@@ -38,6 +41,8 @@ pub struct DerivedCounts {
 ///   depends on it is not valid until the filters have forgotten it.
 /// - A gap of at most 5 ms is filled with the last row. After a longer one the chain restarts in steady state, and gives
 ///   nothing valid until it has settled.
+/// - A channel that is left out is not valid, nor is what depends on it: it is no part of averages and regressions. Sums of
+///   channels are made without it, until filters have forgotten what it was like.
 /// - Another generation of settings is in force from exactly the sample that was named.
 ///
 /// Belongs to the thread of the stream's inlet. After construction nothing is allocated, as long as the rows that are handed
@@ -56,6 +61,9 @@ pub struct DerivedStream {
     /// Whether it stood in for the last sample's.
     made_up: Vec<bool>,
     input: Rows,
+    /// Which channels are left out, and who says so; none where whoever gives the samples does.
+    left_out: LeftOut,
+    health: Option<ChannelHealth>,
     log: InputLog,
     counts: DerivedCounts,
 }
@@ -73,8 +81,37 @@ impl DerivedStream {
             kept: vec![0.0; channels],
             made_up: vec![false; channels],
             input,
+            left_out: LeftOut::new(channels),
+            health: None,
             log: InputLog::default(),
             counts: DerivedCounts::default(),
+        }
+    }
+
+    /// The same stream, which leaves out channels that are not healthy, for as long as they are not. To make it again, what its
+    /// log says was left out is [left out](Self::leave_out), and nothing is judged.
+    #[must_use]
+    pub fn with_channel_health(mut self, settings: &ChainSettings) -> Self {
+        let ChainSettings(stages) = settings;
+        // the sizes of artifacts, which a stage leaves out, are no matter
+        let judges_sizes = !stages.iter().any(|stage| matches!(stage, StageSettings::Blank(_)));
+        let derived = self.succession.current().signal();
+        self.health = ChannelHealth::new(self.channels, self.rate_hz, derived, judges_sizes);
+        self
+    }
+
+    /// What is wrong with the raw channels, where that is judged: one each, and how often that has changed.
+    pub fn channel_faults(&self) -> Option<(u64, impl ExactSizeIterator<Item = Option<ChannelFault>>)> {
+        self.health.as_ref().map(|health| (health.changes(), health.faults()))
+    }
+
+    /// From the next sample on, those of the 32 channels from `first` on whose bit is set in `channels` are left out, and the
+    /// others are not.
+    pub fn leave_out(&mut self, first: u32, channels: u32) {
+        let settling = self.chain().settling();
+        if self.left_out.set(first, channels, settling) {
+            self.succession.leave_out(self.left_out.absent());
+            self.log.push(Given::LeftOut { first, channels });
         }
     }
 
@@ -121,7 +158,13 @@ impl DerivedStream {
         match self.next.map(|next| first.saturating_sub(next).saturating_add(missing)) {
             Some(0) => {}
             Some(gap) if gap <= self.most_held => self.hold(u32::try_from(gap).unwrap_or(u32::MAX), output),
-            None | Some(_) => self.restart(output),
+            None => self.restart(output),
+            Some(gap) => {
+                if let Some(health) = &mut self.health {
+                    health.restart(gap);
+                }
+                self.restart(output);
+            }
         }
         self.samples(first, rows, output);
     }
@@ -138,6 +181,11 @@ impl DerivedStream {
         let next = self.succession.next();
         self.log.push(Given::Restart { derived: self.counts.derived, generation, next });
         self.counts.restarts = self.counts.restarts.saturating_add(1);
+        self.left_out.restart();
+        self.succession.leave_out(self.left_out.absent());
+        for (first, channels) in self.left_out.named().filter(|(_, channels)| *channels != 0) {
+            self.log.push(Given::LeftOut { first, channels });
+        }
     }
 
     /// Fills a gap with the last row, `rows` times.
@@ -180,6 +228,7 @@ impl DerivedStream {
     pub fn stage(&mut self, chain: Box<Chain>, at: u64) -> Result<(), StagedError> {
         let generation = chain.generation();
         self.succession.stage(chain, at, self.next.unwrap_or(0))?;
+        self.succession.leave_out(self.left_out.absent());
         self.log.push(Given::Generation { generation, at });
         Ok(())
     }
@@ -193,7 +242,8 @@ impl DerivedStream {
     pub fn checkpoint_bytes(&self) -> usize {
         let head = size_of::<GenerationId>().saturating_add(size_of::<u64>());
         let kept = self.channels.saturating_mul(size_of::<f64>().saturating_add(1));
-        self.chain().state_bytes().saturating_add(head).saturating_add(kept)
+        let stages = self.chain().state_bytes().saturating_add(self.left_out.state_bytes());
+        stages.saturating_add(head).saturating_add(kept)
     }
 
     /// Writes a checkpoint: all that is needed to go on bit for bit. `false`, and nothing is written, while a change of
@@ -208,6 +258,7 @@ impl DerivedStream {
         state.numbers(&self.kept);
         state.flags(&self.made_up);
         self.chain().save(&mut state);
+        self.left_out.save(&mut state);
         true
     }
 
@@ -225,6 +276,8 @@ impl DerivedStream {
         state.numbers(&mut self.kept)?;
         state.flags(&mut self.made_up)?;
         self.succession.current_mut().load(&mut state)?;
+        self.left_out.load(&mut state)?;
+        self.succession.leave_out(self.left_out.absent());
         if !state.0.is_empty() {
             return Err(StateError);
         }
@@ -242,14 +295,16 @@ impl DerivedStream {
         }
         while rows.peek().is_some() {
             let begin = index;
-            let room = self.succession.before(index, output).min(self.chain().block_rows() as u64);
+            let until_change = self.succession.before(index, output).min(self.left_out.until_back());
+            let until_verdict = self.health.as_ref().map_or(u64::MAX, |health| health.rows_left() as u64);
+            let room = until_change.min(until_verdict).min(self.chain().block_rows() as u64);
             self.input.clear();
             while (self.input.len() as u64) < room
                 && let Some(row) = rows.next()
             {
                 let (values, invalid) = self.input.push(Mark { index, held: 0, generation: 0 });
                 let kept = self.kept.iter_mut().zip(&mut self.made_up);
-                let written = values.iter_mut().zip(invalid);
+                let written = values.iter_mut().zip(&mut *invalid);
                 let mut nonfinite: u64 = 0;
                 for ((given, (kept, made_up)), (value, invalid)) in row.iter().zip(kept).zip(written) {
                     let given = to_f64(given);
@@ -261,15 +316,46 @@ impl DerivedStream {
                     *invalid = !usable;
                     nonfinite = nonfinite.saturating_add(u64::from(!usable));
                 }
+                if let Some(health) = &mut self.health {
+                    health.take(values, invalid);
+                }
+                self.left_out.mark(invalid);
+                self.left_out.mark(&mut self.made_up);
                 self.counts.nonfinite = self.counts.nonfinite.saturating_add(nonfinite);
                 index = index.saturating_add(1);
             }
+            let before = output.len();
             self.succession.process(&self.input, output);
             self.next = Some(index);
-            self.counts.samples = self.counts.samples.saturating_add(self.input.len() as u64);
+            let rows = self.input.len() as u64;
+            self.counts.samples = self.counts.samples.saturating_add(rows);
             self.log.push(Given::Samples(IndexRange { first: begin, end: index }));
+            if self.left_out.pass(rows) {
+                self.succession.leave_out(self.left_out.absent());
+            }
+            self.judge(output, before);
         }
         self.count(output.len().saturating_sub(out));
+    }
+
+    /// Leaves out what the window that may have ended shows; `before` derived rows are not new.
+    fn judge(&mut self, output: &Rows, before: usize) {
+        let Some(health) = &mut self.health else { return };
+        health.count(output, before);
+        if !health.judge() {
+            return;
+        }
+        let mut first: u32 = 0;
+        while let Some(health) = &self.health
+            && (first as usize) < self.channels
+        {
+            let together = health.faults().skip(first as usize).take(TOGETHER);
+            let channels = (0..).zip(together).fold(0_u32, |bits, (at, fault): (u32, _)| {
+                bits | u32::from(fault.is_some()).checked_shl(at).unwrap_or(0)
+            });
+            self.leave_out(first, channels);
+            first = first.saturating_add(TOGETHER as u32);
+        }
     }
 
     fn count(&mut self, derived: usize) {

@@ -30,6 +30,14 @@ pub enum Given {
         /// The first sample that it describes.
         at: u64,
     },
+    /// From the next sample on, those of the 32 channels from `first` on whose bit is set in `channels` are left out, and the
+    /// others are not. After a restart those that are left out are told once more.
+    LeftOut {
+        /// The first of them.
+        first: u32,
+        /// A bit each, the lowest for the first.
+        channels: u32,
+    },
     /// The log was full, and things from here on are not in it: what follows cannot be made again before the next restart.
     Lost,
 }

@@ -13,9 +13,11 @@
 
 mod butterworth;
 mod chain;
+mod channel_health;
 mod channels;
 mod derived;
 mod given;
+mod left_out;
 mod rows;
 mod sections;
 mod settling;
@@ -27,6 +29,7 @@ mod windows;
 use serde::{Deserialize, Serialize};
 
 pub use chain::{Chain, ChainError, ChainSettings};
+pub use channel_health::ChannelHealth;
 pub use channels::ChannelName;
 pub use derived::{DerivedCounts, DerivedStream};
 pub use filter::{FilterKind, Frequencies};

@@ -133,6 +133,9 @@ pub(super) struct Reference {
     plan: Plan,
     /// Of the channels that go in.
     excluded: Vec<bool>,
+    /// Which channel of the raw stream each is, and whether that one is left out for now.
+    raw: Vec<Option<usize>>,
+    left_out: Vec<bool>,
     warning: Option<String>,
 }
 
@@ -221,7 +224,14 @@ impl StageKind for Reference {
                 Plan::Matrix(block(0..channels, 0..weights.len(), weight))
             }
         };
-        Ok(Self { signal: Signal { outputs, ..input.clone() }, plan, excluded, warning })
+        Ok(Self {
+            signal: Signal { outputs, ..input.clone() },
+            plan,
+            excluded,
+            raw: input.outputs.iter().map(|output| output.channel).collect(),
+            left_out: vec![false; channels],
+            warning,
+        })
     }
 
     fn summary(settings: &ReferenceSettings) -> String {
@@ -352,8 +362,15 @@ impl Stage for Reference {
 
     fn restart(&mut self) {}
 
+    fn leave_out(&mut self, channels: &[bool]) {
+        for (left_out, raw) in self.left_out.iter_mut().zip(&self.raw) {
+            *left_out = raw.and_then(|raw| channels.get(raw)).copied().unwrap_or(false);
+        }
+    }
+
     fn process(&mut self, input: &Rows, output: &mut Rows) {
         let excluded = |channel: usize| self.excluded.get(channel).copied().unwrap_or(true);
+        let is_left_out = |channel: usize| self.left_out.get(channel).copied().unwrap_or(false);
         for row in input.iter() {
             let is_bad = |channel: usize| row.invalid.get(channel).copied().unwrap_or(true) || excluded(channel);
             match &self.plan {
@@ -389,9 +406,10 @@ impl Stage for Reference {
                 }
                 Plan::Matrix(block) => {
                     let (values, invalid) = output.push(row.mark);
-                    block.add(row.values, |_| true, values);
+                    block.add(row.values, |from| !is_left_out(from), values);
                     let columns = block.columns.chunks_exact(block.outputs.len().max(1));
-                    for (column, _) in columns.zip(row.invalid).filter(|(_, invalid)| **invalid) {
+                    let counts = row.invalid.iter().zip(&self.left_out).map(|(invalid, out)| *invalid && !*out);
+                    for (column, _) in columns.zip(counts).filter(|(_, counts)| *counts) {
                         for (invalid, weight) in invalid.iter_mut().zip(column) {
                             *invalid |= *weight != 0.0;
                         }

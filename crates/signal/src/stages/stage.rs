@@ -124,6 +124,10 @@ pub trait Stage: Debug + Send {
     /// would have left, and what it gives is not valid until it has settled.
     fn restart(&mut self);
 
+    /// From the next row on these channels of the raw stream are no part of any sum of channels. That their values are not
+    /// valid the rows say themselves. Allocates nothing.
+    fn leave_out(&mut self, _channels: &[bool]) {}
+
     /// Takes rows in and appends those that come out, each with the mark of the raw sample that it describes, marks rising. A
     /// row that is made of several carries the mark of the last of them.
     /// A value is valid where all that it depends on is, and the stage has settled.

@@ -116,6 +116,15 @@ impl Succession {
         }
     }
 
+    /// From the next row on these channels of the raw stream are no part of any sum of channels.
+    pub(super) fn leave_out(&mut self, channels: &[bool]) {
+        self.current.leave_out(channels);
+        let next = self.next.as_mut().map(|(chain, _)| chain);
+        for chain in next.into_iter().chain(self.leaving.as_mut().map(|leaving| &mut leaving.chain)) {
+            chain.leave_out(channels);
+        }
+    }
+
     /// The most rows that may be given in one piece, if the first describes sample `next`: a change stands between pieces.
     pub(super) fn before(&mut self, next: u64, output: &mut Rows) -> u64 {
         if let Some((chain, at)) = self.next.take_if(|(_, at)| *at <= next) {

@@ -52,8 +52,13 @@ fn a_row_comes_out_exactly_as_late_as_is_declared() {
 
 #[test]
 fn nothing_is_allocated_once_it_is_built() {
-    for settings in chains() {
+    for (settings, is_watched) in
+        chains().into_iter().flat_map(|settings| [(settings.clone(), false), (settings, true)])
+    {
         let mut derived = stream(&settings, 0);
+        if is_watched {
+            derived = derived.with_channel_health(&settings);
+        }
         let mut output = Rows::with_capacity(CHANNELS, derived.most_rows(97));
         let next = Box::new(chain(&settings, 1));
         let (mut checkpoint, mut other) =

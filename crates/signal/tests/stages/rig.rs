@@ -182,6 +182,7 @@ fn replay_with(settings: &ChainSettings, log: &[Given], sample: fn(u64) -> [f64;
             Given::Generation { generation, at } => {
                 stream.stage(Box::new(chain(settings, generation.0[0])), at).unwrap();
             }
+            Given::LeftOut { first, channels } => stream.leave_out(first, channels),
             Given::Lost => unreachable!("nothing was lost"),
         }
     }

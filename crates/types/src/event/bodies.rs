@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Actor, ArrivalStatus, Cause, CovarianceKind, GenerationId, InputDelay, LslTime, OperatorAction,
-    OutputState, Velocity, WindowMissing,
+    Actor, ArrivalStatus, Cause, ChannelFault, CovarianceKind, GenerationId, InputDelay, LslTime,
+    OperatorAction, OutputState, Velocity, WindowMissing,
 };
 
 /// What whoever asks for control may have to confirm.
@@ -140,6 +140,65 @@ pub enum StagesAction {
     StagesInForce,
     /// It does not follow the one in force.
     StagesRefused,
+}
+
+/// Channels of a stream are left out from here on, or taken in again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChannelHealthEvent {
+    /// Always `channel_health`.
+    pub action: ChannelHealthTag,
+    /// Who found it.
+    pub by: Actor,
+    /// The stream's key.
+    pub stream: String,
+    /// Their labels.
+    pub channels: Vec<String>,
+    /// What is wrong with them; none where they are healthy again.
+    pub fault: Option<ChannelFault>,
+    /// When that was found.
+    pub since: LslTime,
+    /// All of it in words.
+    pub message: String,
+}
+
+/// The constant `"channel_health"` of a [`ChannelHealthEvent`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ChannelHealthTag {
+    /// The only value.
+    #[default]
+    #[serde(rename = "channel_health")]
+    ChannelHealth,
+}
+
+impl ChannelHealthEvent {
+    /// Of these channels of a stream.
+    #[must_use]
+    pub fn new(stream: &str, channels: Vec<String>, fault: Option<ChannelFault>, since: LslTime) -> Self {
+        const NAMED: usize = 8;
+        let named = channels.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = match channels.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let [channel, are, until] = match channels.len() {
+            1 => ["Channel", "is", "it is left out until it recovers"],
+            _ => ["Channels", "are", "they are left out until they recover"],
+        };
+        let what = match fault {
+            Some(fault) => format!("{}; {until}", fault.sentence()),
+            None => String::from("healthy again"),
+        };
+        let message = format!("{channel} {named}{more} of {stream} {are} {what}");
+        Self {
+            action: ChannelHealthTag::default(),
+            by: Actor::Daemon,
+            stream: stream.to_owned(),
+            channels,
+            fault,
+            since,
+            message,
+        }
+    }
 }
 
 /// Where a run has a model from.

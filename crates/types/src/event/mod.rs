@@ -13,9 +13,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeStru
 use serde_json::{Value, json};
 
 pub use bodies::{
-    ArrivalAction, ArrivalEvent, Confirmation, HandEvent, HandTag, ModelEvent, ModelSource, OperatorRequest,
-    RecordingFault, RecordingTag, StagesAction, StagesEvent, StateCause, StateEvent, StreamArrival,
-    WindowEvent, WindowValue,
+    ArrivalAction, ArrivalEvent, ChannelHealthEvent, ChannelHealthTag, Confirmation, HandEvent, HandTag,
+    ModelEvent, ModelSource, OperatorRequest, RecordingFault, RecordingTag, StagesAction, StagesEvent,
+    StateCause, StateEvent, StreamArrival, WindowEvent, WindowValue,
 };
 pub use session::{SelectBy, SessionChange, SessionEvent};
 
@@ -31,7 +31,7 @@ pub enum EventKind {
     Trial,
     /// A task block started or ended.
     TaskBlock,
-    /// Somebody asked for something, or how the streams arrive was measured.
+    /// Somebody asked for something, how the streams arrive was measured, or channels are left out.
     Operator,
     /// A model came to the run, was put in, or could not be fitted.
     Model,
@@ -85,6 +85,8 @@ pub enum EventBody {
     Arrival(ArrivalEvent),
     /// Another generation of a stream's stages is on its way, or in force; of the kind `operator`.
     Stages(StagesEvent),
+    /// Channels are left out because they are not healthy, or taken in again; of the kind `operator`.
+    ChannelHealth(ChannelHealthEvent),
     /// What was done in a session, and what it made of it; of the kind `operator`.
     Session(Box<SessionEvent>),
     /// A model came to the run, was put in, or could not be fitted.
@@ -121,9 +123,12 @@ impl EventBody {
             Self::Target(_) => EventKind::Target,
             Self::Trial { .. } => EventKind::Trial,
             Self::TaskBlock { .. } => EventKind::TaskBlock,
-            Self::Operator(_) | Self::Hand(_) | Self::Arrival(_) | Self::Stages(_) | Self::Session(_) => {
-                EventKind::Operator
-            }
+            Self::Operator(_)
+            | Self::Hand(_)
+            | Self::Arrival(_)
+            | Self::Stages(_)
+            | Self::ChannelHealth(_)
+            | Self::Session(_) => EventKind::Operator,
             Self::Model(_) => EventKind::Model,
             Self::Window(_) => EventKind::Window,
             Self::State(change) if change.state == OutputState::Fault => EventKind::Fault,
@@ -147,6 +152,7 @@ impl EventBody {
             Self::Hand(hand) => json!(hand),
             Self::Arrival(arrival) => json!(arrival),
             Self::Stages(stages) => json!(stages),
+            Self::ChannelHealth(health) => json!(health),
             Self::Session(session) => json!(session),
             Self::Model(model) => json!(model),
             Self::Window(window) => json!(window),
@@ -168,6 +174,7 @@ impl EventBody {
                 .or_else(|_| HandEvent::deserialize(&data).map(Self::Hand))
                 .or_else(|_| ArrivalEvent::deserialize(&data).map(Self::Arrival))
                 .or_else(|_| StagesEvent::deserialize(&data).map(Self::Stages))
+                .or_else(|_| ChannelHealthEvent::deserialize(&data).map(Self::ChannelHealth))
                 .or_else(|_| SessionEvent::deserialize(&data).map(|session| Self::Session(Box::new(session))))
                 .ok(),
             EventKind::Model => ModelEvent::deserialize(&data).map(Self::Model).ok(),

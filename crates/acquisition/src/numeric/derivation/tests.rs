@@ -23,6 +23,7 @@ fn stages_of(stage: StageSettings, generation: u8) -> Stages {
         settings: ChainSettings(vec![stage]),
         generation: GenerationId([generation; 32]),
         raw: Signal::raw(1000.0, [(String::from("a"), String::new())]),
+        channel_health: false,
     }
 }
 

@@ -42,7 +42,8 @@ fn kind(body: &EventBody) -> &'static str {
     match body {
         EventBody::Operator(request) if request.program => return "program",
         EventBody::Operator(OperatorRequest { by: Actor::Daemon, .. })
-        | EventBody::Arrival(ArrivalEvent { by: Actor::Daemon, .. }) => return "input",
+        | EventBody::Arrival(ArrivalEvent { by: Actor::Daemon, .. })
+        | EventBody::ChannelHealth(_) => return "input",
         EventBody::Other { kind: EventKind::Operator, data } if data["program"] == true => return "program",
         EventBody::Other { kind: EventKind::Operator, data } if data["by"] == "daemon" => return "input",
         _ => {}
@@ -145,6 +146,7 @@ fn sentence(body: &EventBody) -> String {
             let from = seq.map(|seq| format!(" from tick {seq} on")).unwrap_or_default();
             format!("other settings of the stages of {stream} ({short}, by {by}) are {what}{from}")
         }
+        EventBody::ChannelHealth(health) => health.message.clone(),
         EventBody::Session(event) => session(event),
         EventBody::Model(ModelEvent::Swapped { decoder, train_bins, by, .. }) => {
             let bins = train_bins.map(|bins| format!(", fitted to {}", Counted(bins, "bin")));

@@ -1,0 +1,110 @@
+//! Channels of a raw stream that break while it runs: left out, named, taken in again, and the same when it is replayed.
+
+use kalmind_offline::recorded::{Item, RecordDocument, SessionReader, Wanted};
+use kalmind_signal::Given;
+use kalmind_types::{ChannelFault, EventBody};
+use serde_json::Value;
+
+use crate::{
+    harness::Laboratory,
+    recording::{recording, replayed},
+};
+
+/// Samples in half a second.
+const HALF_A_SECOND: u64 = 500;
+
+fn out(status: &Value) -> usize {
+    status["streams"][0]["channels_out"].as_array().map_or(0, Vec::len)
+}
+
+/// Samples at which the channels that are left out change, with the bits of those that are.
+fn changes(found: &[RecordDocument]) -> Vec<(u64, u32)> {
+    let given = found.iter().filter_map(|document| match document {
+        RecordDocument::Given { given, .. } => Some(*given),
+        _ => None,
+    });
+    let (mut end, mut changes) = (0, Vec::new());
+    for given in given {
+        match given {
+            Given::Samples(range) => end = range.end,
+            Given::LeftOut { channels, .. } => changes.push((end, channels)),
+            _ => {}
+        }
+    }
+    changes
+}
+
+#[test]
+fn channels_that_go_flat_are_left_out_named_and_taken_in_again_and_a_replay_agrees() {
+    let laboratory = Laboratory::new("channel-health");
+    let labels = "a,b,c,d,e,f,g,h";
+    let mut outlet =
+        laboratory.outlet(&laboratory.name, &["--rate", "1000", "--noise", "0.2", "--labels", labels]);
+    let configuration = laboratory.write(
+        "health.toml",
+        &format!(
+            "instance.name = \"{0}\"\nserver.bind = \"127.0.0.1:0\"\nbins.measure_arrival_s = 0\n[[stream]]\nname = \"{0}\"\n\
+             binning = \"mean\"\nstages = [{{ stage = \"reference\", kind = \"common_average\" }}]\n",
+            laboratory.name
+        ),
+    );
+    let file = laboratory.path("health.xdf");
+    let daemon = recording(&laboratory, &configuration, &file);
+    let received = |status: &Value| status["streams"][0]["received"].as_u64().unwrap_or(0);
+    daemon.wait_until("what is usual is known", |status| received(status) > 1500);
+    let mut broken = Vec::new();
+    for channels in [1, 4] {
+        broken.push(outlet.disturb(&format!("flat {channels}")));
+        let status = daemon.wait_until("it shows", |status| out(status) == channels);
+        let first = &status["streams"][0]["channels_out"][0];
+        assert_eq!(
+            (&first["channel"], &first["fault"]),
+            (&Value::from("a"), &Value::from("flat")),
+            "{first}"
+        );
+        outlet.disturb("clean");
+        daemon.wait_until("they are back", |status| out(status) == 0);
+    }
+    let until = received(&daemon.status()) + 200;
+    daemon.wait_until("it goes on", |status| received(status) > until);
+    daemon.end();
+
+    let session = replayed(&file);
+    assert!(session.identical(), "{:?}", session.comparison.first_difference);
+    let text = laboratory.succeed(&["replay", &file.display().to_string(), "--recompute", "--json"]);
+    let found: Value = serde_json::from_str(&text).expect("JSON");
+    let recomputed = &found["recomputed"];
+    assert_eq!(
+        (&recomputed["first_difference"], &recomputed["not_computed"]),
+        (&Value::Null, &Value::from(0)),
+        "{found}"
+    );
+
+    let mut reader = SessionReader::open(&file, Wanted { ticks: true, features: true, ..Wanted::default() })
+        .expect("readable");
+    let (mut documents, mut told, mut masked, mut incomplete) = (Vec::new(), Vec::new(), 0, 0);
+    while let Some(item) = reader.next_item().expect("readable") {
+        match item {
+            Item::Tick(tick) => {
+                masked += u64::from(tick.features.first().is_some_and(|value| value.is_nan()));
+                incomplete += u64::from(tick.features.iter().filter(|value| value.is_nan()).count() == 4);
+            }
+            Item::Event(event) => {
+                if let EventBody::ChannelHealth(event) = event.body {
+                    told.push((event.fault, event.channels.concat()));
+                }
+            }
+            Item::Document(document) => documents.push(document),
+            _ => {}
+        }
+    }
+    let flat = Some(ChannelFault::Flat);
+    let expected = [(flat, "a"), (None, "a"), (flat, "abcd"), (None, "abcd")];
+    assert_eq!(told, expected.map(|(fault, channels)| (fault, String::from(channels))));
+    assert!(masked > 50 && incomplete > 25, "{masked} {incomplete}");
+    let changes = changes(&documents);
+    assert_eq!(changes.iter().map(|(_, bits)| *bits).collect::<Vec<_>>(), [1, 0, 0b1111, 0]);
+    for (broken, (at, _)) in broken.iter().zip(changes.iter().step_by(2)) {
+        assert!(at > broken && *at <= broken + HALF_A_SECOND, "broken at {broken}, left out at {at}");
+    }
+}
