@@ -156,9 +156,9 @@ pub(super) fn banner(plan: &Plan, found: &finding::Found) -> String {
 /// Which stretch of rest thresholds and references are of, where any stage takes something from one.
 fn reference_line(configuration: &Configuration) -> Option<String> {
     let learnt = configuration.reference.learnt.as_ref().map(|learnt| {
-        let warnings: String =
-            learnt.document.warnings.iter().map(|warning| format!("\n    {warning}")).collect();
-        format!("  reference block: {} ({}){warnings}", learnt.document.text(), learnt.file.display())
+        let block = format!("  reference block: {} ({})", learnt.document.text(), learnt.file.display());
+        let warnings = learnt.document.warnings.iter().map(|warning| format!("    {warning}"));
+        core::iter::once(block).chain(warnings).collect::<Vec<_>>().join("\n")
     });
     let configured = || "  reference block: none; thresholds and references as configured".to_owned();
     configuration.learns_from_rest().then(|| learnt.unwrap_or_else(configured))

@@ -39,7 +39,15 @@ impl RowSource for MadeFeatures<'_> {
     }
 
     fn rows(&self, host: &dyn Host) -> Result<Tables, TablesError> {
-        self.tables(host).map_err(|error| TablesError::of_recording(self.path, error))
+        let tables = if names_streams(self.path).is_ok_and(|are_named| !are_named) {
+            Err(RecordedTablesError::Unsaid(
+                "an EDF or BDF file has no stream of states for --states-stream: make its features with `kalmind features`, and fit \
+                 them with --features and --states",
+            ))
+        } else {
+            self.tables(host)
+        };
+        tables.map_err(|error| TablesError::of_recording(self.path, error))
     }
 }
 
@@ -48,12 +56,6 @@ impl MadeFeatures<'_> {
         let Self { path, states: wanted, .. } = *self;
         let plan = (self.planner.0)(path).map_err(RecordedTablesError::Plan)?;
         let layout = plan.layout().map_err(|error| RecordedTablesError::Plan(error.into()))?;
-        if names_streams(path).is_ok_and(|are_named| !are_named) {
-            return Err(RecordedTablesError::Unsaid(
-                "an EDF or BDF file has no stream of states for --states-stream: make its features with `kalmind features`, and fit \
-                 them with --features and --states",
-            ));
-        }
         let recorded = read_streams(path, self.encoding, &[wanted])?;
         let stream = find_stream(&recorded, "--states-stream", wanted)?;
         let (names, places) = columns(stream, "--state-channels", self.channels)?;
