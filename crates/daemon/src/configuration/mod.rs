@@ -10,6 +10,7 @@ mod check;
 mod decoding;
 mod document;
 mod input;
+mod learnt;
 mod outlets;
 mod plane;
 mod presets;
