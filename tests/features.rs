@@ -320,3 +320,21 @@ fn an_edf_file_is_a_stream_without_a_name() {
     );
     folder.refuses(&fit, 2, &["has no stream of states"]);
 }
+
+#[test]
+fn bins_of_a_sample_each_are_as_wide_as_what_the_stages_give() {
+    let folder = laboratory();
+    let stages = "stages = [{ stage = \"filter\", kind = \"high_pass\", hz = 250 }, { stage = \"power\", output_ms = 50 }]";
+    let stream = format!("[[stream]]\ntype = \"Broadband\"\nbinning = \"sample\"\n{stages}\n");
+    folder.write("power.toml", &stream);
+    let text = folder.succeeds("features monday.xdf --config power.toml -o x.csv --json");
+    let told: Value = serde_json::from_str(&text).expect("JSON");
+    let table = fs::read_to_string(folder.path("x.csv")).expect("a table");
+    let times: Vec<f64> =
+        table.lines().skip(1).filter_map(|line| line.split(',').next()?.parse().ok()).collect();
+    // a minute
+    assert!((1190..=1200).contains(&times.len()), "{told}");
+    assert!(times.windows(2).all(|pair| (pair[1] - pair[0] - 0.05).abs() < 1e-9));
+    folder.write("other.toml", &format!("[bins]\nbin_ms = 20\n{stream}"));
+    folder.refuses("features monday.xdf --config other.toml -o y.csv", 2, &["bin_ms = 50"]);
+}

@@ -230,7 +230,10 @@ fn bin_width(configuration: &Configuration, found: &[StreamDescription]) -> Resu
     let Some((stream, description)) = leader else { return Ok(configuration.bins.bin_ms) };
     let key = stream.key().to_owned();
     let nominal = Some(description.nominal_rate_hz).filter(|rate| *rate > 0.0);
-    let Some(rate_hz) = stream.rate_hz.or(nominal) else { return Err(PlanError::NoRate { key }) };
+    let Some(received_hz) = stream.rate_hz.or(nominal) else { return Err(PlanError::NoRate { key }) };
+    // what is binned is what the stages give
+    let derived = DerivedPlan::of(stream, description, configuration.bins.bin_ms)?;
+    let rate_hz = derived.map_or(received_hz, |derived| derived.description.nominal_rate_hz);
     let period_ms = 1e3 / rate_hz;
     match configured {
         Some(bin_ms) if (bin_ms - period_ms).abs() > RATE_MATCH * period_ms => {
