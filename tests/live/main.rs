@@ -30,6 +30,7 @@ mod round_trip;
 mod run_models;
 mod sessions;
 mod side_by_side;
+mod signals;
 mod stages;
 mod start;
 mod states;

@@ -6,7 +6,7 @@
 use kalmind_engine::{BinCounts, Binner, BinnerError, BinnerSettings, StreamBinning};
 use kalmind_types::{
     BinClose, Binning, ChannelMask, ClockOffset, IndexRange, LslTime, NumberFormat, SampleBlock, Samples,
-    Seconds, StreamTime, TickInput,
+    Seconds, StreamHealth, StreamTime, TickInput,
 };
 use proptest::prelude::*;
 
@@ -370,6 +370,31 @@ fn the_newest_sample_is_kept_until_it_is_too_old_and_no_bin_waits_for_it() {
     binner.accept(0, block(6, &[2.5]));
     assert_eq!(samples(&close_all(&mut binner, 2.55)[0], 1), one(4));
     assert_eq!(binner.counts(1), BinCounts { late: 0, dropped: 0, binned: 5 }, "each counts once");
+}
+
+#[test]
+fn silence_of_a_live_stream_of_events_is_no_event_and_that_of_a_lost_one_is_a_gap() {
+    // the rate says how much room events need, and promises none
+    let mut binner = binner(0.25, vec![stream(Binning::Events, None)]);
+    let mut events = block(0, &[1.0, 1.125, 1.5]);
+    events.health = StreamHealth::Live;
+    binner.accept(0, events);
+    let run = |first, end| vec![IndexRange { first, end }];
+    // bins begin with the first event
+    let ticks = close_all(&mut binner, 1.5);
+    let taken: Vec<_> = ticks.iter().map(|tick| (samples(tick, 0), tick.incomplete)).collect();
+    assert_eq!(taken, [(run(0, 2), false), (vec![], false)]);
+    // that no more came is known once bins have waited
+    assert!(close_all(&mut binner, 1.79).is_empty());
+    let ticks = close_all(&mut binner, 2.06);
+    let taken: Vec<_> = ticks.iter().map(|tick| (samples(tick, 0), tick.incomplete)).collect();
+    assert_eq!(taken, [(run(2, 3), false), (vec![], false)]);
+    binner.set_health(0, StreamHealth::Stalled);
+    let ticks = close_all(&mut binner, 2.31);
+    assert_eq!(
+        ticks.iter().map(|tick| (tick.closed_by, tick.incomplete)).collect::<Vec<_>>(),
+        [(BinClose::Deadline, true)]
+    );
 }
 
 #[test]

@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_bits_and_the_noise_does_not_follow_the_counts() {
-        let options = BroadbandOptions { channels: 4, rate_hz: 24_414.0625, ..BroadbandOptions::default() };
+        let options = BroadbandOptions { channels: 4, rate_hz: 24_414.062_5, ..BroadbandOptions::default() };
         let made = |seed, count: f64| {
             let mut broadband = broadband(BroadbandOptions { seed, ..options.clone() });
             let (mut samples, mut rows) = (Vec::new(), Vec::new());

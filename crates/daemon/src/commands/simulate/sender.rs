@@ -74,7 +74,7 @@ impl SignalArguments {
 /// How a signal is made.
 enum Source {
     Rates,
-    Events { times: SpikeTimes, stamps: Vec<f64> },
+    Events { times: Box<SpikeTimes>, stamps: Vec<f64> },
     Broadband(Box<Broadband>),
     Rhythms(Box<Rhythms>),
 }
@@ -113,7 +113,7 @@ impl Sender {
         {
             SignalKind::Rates => (Source::Rates, "SpikeCounts", 1.0 / bin.0, numbered("unit", 0), "count"),
             SignalKind::Events => {
-                let times = SpikeTimes::new(seed, units, bin);
+                let times = Box::new(SpikeTimes::new(seed, units, bin));
                 let events = Source::Events { times, stamps: Vec::new() };
                 (events, "Spikes", 0.0, vec!["unit".to_owned()], "")
             }
@@ -170,7 +170,8 @@ impl Sender {
                 return 1;
             }
             Source::Events { times, stamps } => {
-                (rows.clear(), stamps.clear());
+                rows.clear();
+                stamps.clear();
                 for (time, unit) in times.place(counts) {
                     rows.push(*unit as f64);
                     stamps.push(*time);
