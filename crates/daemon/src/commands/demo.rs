@@ -156,12 +156,11 @@ impl Command for DemoArguments {
     const TAKES_DECODERS: bool = true;
 
     fn run(&self) -> Outcome<()> {
-        let configuration = match &self.config {
-            Some(path) => load(path)?,
-            None => {
-                let (text, file) = configuration_for(self.signal);
-                rendered(configuration::parse(text, file))?
-            }
+        let configuration = if let Some(path) = &self.config {
+            load(path)?
+        } else {
+            let (text, file) = configuration_for(self.signal);
+            rendered(configuration::parse(text, file))?
         };
         let configuration = alone(configuration, self);
         let in_force = lsl_network::apply(&configuration.lsl)?;

@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn nearly_all_spikes_are_found_and_little_else() {
-        let stages = r#"[{ "stage": "filter", "kind": "band_pass", "hz": [250, 5000], "order": 3 },
+        let stages = r#"[{ "stage": "filter", "kind": "band_pass", "hz": [250, 5000], "order": 2 },
             { "stage": "spikes", "scales": [10], "multiple": -4.5 }]"#;
         let stages: ChainSettings = serde_json::from_str(stages).expect("stages");
         let options = BroadbandOptions { channels: 4, ..BroadbandOptions::default() };

@@ -126,16 +126,15 @@ pub(super) struct Simulated<'a> {
 /// Exit code 2 for arguments, presets and configurations that cannot be used, 1 where a session cannot be simulated.
 pub(super) fn run(arguments: &Simulated<'_>) -> Outcome<()> {
     beginning::offline()?;
-    let configuration = match arguments.config {
-        Some(path) => load(path)?,
-        None => {
-            let signal = match arguments.simulation.signal {
-                SimulatedSignal::Rates => SignalKind::Rates,
-                SimulatedSignal::Broadband => SignalKind::Broadband,
-            };
-            let (text, file) = configuration_for(signal);
-            rendered(configuration::parse(text, file))?
-        }
+    let configuration = if let Some(path) = arguments.config {
+        load(path)?
+    } else {
+        let signal = match arguments.simulation.signal {
+            SimulatedSignal::Rates => SignalKind::Rates,
+            SimulatedSignal::Broadband => SignalKind::Broadband,
+        };
+        let (text, file) = configuration_for(signal);
+        rendered(configuration::parse(text, file))?
     };
     let preset = preset_for(&configuration, arguments.preset)?;
     let simulation = arguments.simulation;
