@@ -14,7 +14,6 @@ mod compare;
 mod fits;
 mod fitting;
 mod input;
-mod learning;
 mod preset;
 mod request;
 mod rest;
@@ -34,7 +33,7 @@ use kalmind_types::{
 };
 
 use self::{
-    click_options::ClickOptions, compare::Comparison, fits::Fits, learning::Learning, score::Scoring,
+    click_options::ClickOptions, compare::Comparison, fits::Fits, rest::Learning, score::Scoring,
     signal_check::SignalCheck, verdict::Judge,
 };
 use crate::{Calibration, Task, Timeline};
@@ -42,9 +41,9 @@ use crate::{Calibration, Task, Timeline};
 pub use action::{FitOrder, SessionAction};
 pub use compare::{ComparedStatus, ComparisonStatus, DifferenceStatus};
 pub use input::{FittedModel, SessionInput, SessionTick};
-pub use learning::ReferenceStatus;
 pub use preset::{AssistancePoint, BlockPlan, ComparePlan, Preset, PresetError};
 pub use request::{Person, SessionOptions, SessionRefused, SessionRequest};
+pub use rest::ReferenceStatus;
 pub use score::ScoreStatus;
 pub use settings::SessionSettings;
 pub use signal_check::SignalCheckStatus;

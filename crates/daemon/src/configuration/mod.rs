@@ -10,7 +10,6 @@ mod check;
 mod decoding;
 mod document;
 mod input;
-mod learnt;
 mod outlets;
 mod plane;
 mod presets;

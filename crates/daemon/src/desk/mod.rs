@@ -7,7 +7,6 @@ mod channels;
 mod fits;
 mod generations;
 mod handle;
-mod learner;
 mod learning;
 mod models;
 mod session;
@@ -43,9 +42,9 @@ use kalmind_offline::session_fits::SessionFits;
 use kalmind_session::{Session, SessionAction, SessionInput, SessionSettings};
 use kalmind_types::{Actor, Command, FeatureLayout, LslTime, ModelId, OutputState, Seconds};
 
-use self::{learner::Learning, swaps::Swaps};
+use self::{learning::Learning, swaps::Swaps};
 pub use handle::{DeskHandle, FROZEN, Message, Progress, SessionAnswer};
-pub use learner::{Learner, Stretch};
+pub use learning::{Learner, Stretch};
 pub use steered_stages::{NextStages, StagesStatus, SteeredStages};
 pub use windows::ToldWindow;
 

@@ -2,7 +2,7 @@
 
 use kalmind_types::Seconds;
 
-use super::{learning::ReferenceStatus, preset::Preset};
+use super::{preset::Preset, rest::ReferenceStatus};
 use crate::CalibrationOptions;
 
 /// What a session needs to know of the run.
