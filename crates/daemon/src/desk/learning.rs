@@ -111,11 +111,9 @@ impl Desk {
         }
     }
 
-    /// Shows whether stages stay as they are, where that has changed.
+    /// Shows whether stages stay as they are.
     pub(super) fn freeze_or_not(&mut self) {
         let freezes = self.session.freezes_stages();
-        if core::mem::replace(&mut self.froze, freezes) != freezes {
-            self.handle.update(|progress| progress.frozen = freezes);
-        }
+        self.handle.update(|progress| progress.frozen = freezes);
     }
 }

@@ -155,8 +155,6 @@ pub struct Desk {
     adapts: Option<ModelId>,
     /// The stretch of rest that is being learnt from.
     learning: Option<Learning>,
-    /// Whether stages stay as they are, as it was shown last.
-    froze: bool,
     /// What saves that state and where the session stands, once there was one.
     keeper: Option<Keeper>,
     /// Where the session stands, as it was saved last.
@@ -221,7 +219,6 @@ impl Desk {
             fitted: None,
             adapts: None,
             learning: None,
-            froze: false,
             keeper: None,
             saved_session: None,
             decodes: start,

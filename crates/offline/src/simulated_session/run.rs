@@ -312,10 +312,12 @@ impl<'a> Run<'a> {
                     self.fit.take_if(|(_, order)| order.number == number);
                 }
                 SessionAction::PutIn(model) => put_in.push(model),
-                // no model is ever on its way here, and bins come when they are due
-                SessionAction::TakeBack(_) | SessionAction::MeasureArrival => {}
-                // a preset with a rest is refused: there are no stages
-                SessionAction::Learn { .. } | SessionAction::CancelLearning { .. } => {}
+                // no model is ever on its way here, bins come when they are due, and a preset with a rest is refused: there are
+                // no stages
+                SessionAction::TakeBack(_)
+                | SessionAction::MeasureArrival
+                | SessionAction::Learn { .. }
+                | SessionAction::CancelLearning { .. } => {}
             }
         }
         for model in put_in {

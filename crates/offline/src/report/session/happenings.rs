@@ -99,8 +99,9 @@ fn session(SessionEvent { change, by, operator }: &SessionEvent) -> String {
             format!("the model {short} was kept out: {why}")
         }
         SessionChange::ReferenceLearnt { text, warnings } => {
-            let warnings: String = warnings.iter().map(|warning| format!("; {warning}")).collect();
-            format!("thresholds and references were learnt from the rest {text}{warnings}")
+            let told: Vec<&str> =
+                core::iter::once(text.as_str()).chain(warnings.iter().map(String::as_str)).collect();
+            format!("thresholds and references were learnt from the rest {}", told.join("; "))
         }
         SessionChange::ReferenceFailed { why } => format!("nothing was learnt from the rest: {why}"),
         SessionChange::Note { text } => format!("note by {by}: {text}"),
