@@ -42,6 +42,7 @@ fn preset(laboratory: &Laboratory) -> PathBuf {
         rest("Rest"),
         task("open_loop", "seconds = 6"),
         rest("Another"),
+        task("evaluation", "seconds = 3"),
     ];
     laboratory
         .write("resting.toml", &format!("name = \"resting\"\ntitle = \"Resting\"\n{}", blocks.join("\n")))
