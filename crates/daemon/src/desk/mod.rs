@@ -11,6 +11,7 @@ mod models;
 mod session;
 mod states;
 mod steered_stages;
+mod stretch;
 mod swaps;
 #[cfg(test)]
 mod tests;
@@ -41,10 +42,10 @@ use kalmind_offline::session_fits::SessionFits;
 use kalmind_session::{Session, SessionAction, SessionInput, SessionSettings};
 use kalmind_types::{Actor, Command, FeatureLayout, LslTime, ModelId, OutputState, Seconds};
 
-use self::{learning::Learning, swaps::Swaps};
+use self::{stretch::Learning, swaps::Swaps};
 pub use handle::{DeskHandle, FROZEN, Message, Progress, SessionAnswer};
-pub use learning::{Learner, Stretch};
 pub use steered_stages::{NextStages, StagesStatus, SteeredStages};
+pub use stretch::{Learner, Stretch};
 pub use windows::ToldWindow;
 
 use crate::{
