@@ -42,6 +42,7 @@ fn preset(laboratory: &Laboratory) -> PathBuf {
         rest("Rest"),
         task("open_loop", "seconds = 6"),
         rest("Another"),
+        task("evaluation", "seconds = 3"),
     ];
     laboratory
         .write("resting.toml", &format!("name = \"resting\"\ntitle = \"Resting\"\n{}", blocks.join("\n")))
@@ -180,7 +181,7 @@ fn resumes(laboratory: &Laboratory, text: &str, made: &str) {
     let hash = models["models"][0]["model"].as_str().expect("a hash");
     let model = fs::read_dir(laboratory.path("models/P1")).expect("a folder").find_map(|file| {
         let path = file.expect("an entry").path();
-        path.display().to_string().contains(hash.get(..16)?).then_some(path)
+        path.display().to_string().contains(hash.get(..16).expect("digits")).then_some(path)
     });
     let model = kalmind_offline::model::load(&model.expect("a file")).expect("a model");
     assert_eq!(model.model.streams[0].rest.as_deref(), Some(text));

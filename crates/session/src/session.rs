@@ -15,6 +15,7 @@ mod fits;
 mod fitting;
 mod input;
 mod preset;
+mod reference;
 mod request;
 mod rest;
 mod score;
@@ -33,7 +34,7 @@ use kalmind_types::{
 };
 
 use self::{
-    click_options::ClickOptions, compare::Comparison, fits::Fits, rest::Learning, score::Scoring,
+    click_options::ClickOptions, compare::Comparison, fits::Fits, reference::Learning, score::Scoring,
     signal_check::SignalCheck, verdict::Judge,
 };
 use crate::{Calibration, Task, Timeline};
@@ -42,8 +43,8 @@ pub use action::{FitOrder, SessionAction};
 pub use compare::{ComparedStatus, ComparisonStatus, DifferenceStatus};
 pub use input::{FittedModel, SessionInput, SessionTick};
 pub use preset::{AssistancePoint, BlockPlan, ComparePlan, Preset, PresetError};
+pub use reference::ReferenceStatus;
 pub use request::{Person, SessionOptions, SessionRefused, SessionRequest};
-pub use rest::ReferenceStatus;
 pub use score::ScoreStatus;
 pub use settings::SessionSettings;
 pub use signal_check::SignalCheckStatus;

@@ -146,22 +146,24 @@ pub(super) fn banner(plan: &Plan, found: &finding::Found) -> String {
         }
         None => "  model: none; intent stays empty until one is fitted".to_owned(),
     });
-    lines.extend(reference_line(&plan.configuration));
+    lines.extend(reference_lines(&plan.configuration));
     lines.extend(plan.resuming.iter().flat_map(Resuming::lines).map(|line| format!("    {line}")));
     lines.extend(found.missing.iter().map(|missing| format!("  {missing}")));
     lines.push(format!("  bins of {} ms; kernels: {}", plan.bin_ms, kalmind_filter::kernel_path()));
     lines.join("\n")
 }
 
-/// Which stretch of rest thresholds and references are of, where any stage takes something from one.
-fn reference_line(configuration: &Configuration) -> Option<String> {
-    let learnt = configuration.reference.learnt.as_ref().map(|learnt| {
-        let block = format!("  reference block: {} ({})", learnt.document.text(), learnt.file.display());
-        let warnings = learnt.document.warnings.iter().map(|warning| format!("    {warning}"));
-        core::iter::once(block).chain(warnings).collect::<Vec<_>>().join("\n")
-    });
-    let configured = || "  reference block: none; thresholds and references as configured".to_owned();
-    configuration.learns_from_rest().then(|| learnt.unwrap_or_else(configured))
+/// Which stretch of rest thresholds and references are of, and what to know of it, where any stage takes something from one.
+fn reference_lines(configuration: &Configuration) -> Vec<String> {
+    if !configuration.learns_from_rest() {
+        return Vec::new();
+    }
+    let Some(learnt) = &configuration.reference.learnt else {
+        return vec!["  reference block: none; thresholds and references as configured".to_owned()];
+    };
+    let which = format!("  reference block: {} ({})", learnt.document.text(), learnt.file.display());
+    let warnings = learnt.document.warnings.iter().map(|warning| format!("    {warning}"));
+    core::iter::once(which).chain(warnings).collect()
 }
 
 /// What came of the start.

@@ -29,9 +29,14 @@ mod table;
 mod task;
 mod window;
 
-use std::{collections::BTreeSet, fmt::Write as _, path::Path};
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use kalmind_acquisition::{NetworkConfig, StreamSelector};
+use kalmind_offline::features::{ReferenceDocument, is_learnt};
 use kalmind_types::{Binning, Mode};
 use sha2::{Digest as _, Sha256};
 
@@ -148,6 +153,35 @@ impl Configuration {
     #[must_use]
     pub fn not_own_if_given(&self, selector: &StreamSelector) -> Option<StreamSelector> {
         (*selector != StreamSelector::default()).then(|| self.not_own(selector))
+    }
+
+    /// Has what was learnt of a stretch of rest count for the streams.
+    ///
+    /// # Errors
+    /// A sentence that says why it cannot.
+    pub fn apply_reference(&mut self, file: PathBuf, document: ReferenceDocument) -> Result<(), String> {
+        let written = self.stream.iter().map(|stream| stream.stages.clone()).collect();
+        rest::apply(&document, &mut self.stream)?;
+        self.reference.learnt = Some(Box::new(Learnt { file, document, written }));
+        Ok(())
+    }
+
+    /// The same with the streams' stages as they were written, to learn from another stretch.
+    #[must_use]
+    pub fn unlearnt(&self) -> Self {
+        let mut configuration = self.clone();
+        if let Some(learnt) = configuration.reference.learnt.take() {
+            for (stream, written) in configuration.stream.iter_mut().zip(learnt.written) {
+                stream.stages = written;
+            }
+        }
+        configuration
+    }
+
+    /// Whether any stage takes anything from a stretch of rest.
+    #[must_use]
+    pub fn learns_from_rest(&self) -> bool {
+        self.stream.iter().any(|stream| stream.stages.iter().any(is_learnt))
     }
 
     /// What the task's marker stream is found by; none where it is not configured.

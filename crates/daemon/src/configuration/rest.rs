@@ -2,13 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use kalmind_offline::features::{
-    AverageBy, ReferenceDocument, ReferenceOptions, ScaleBy, is_learnt, unlearnt,
-};
+use kalmind_offline::features::{AverageBy, ReferenceDocument, ReferenceOptions, ScaleBy, unlearnt};
 use kalmind_signal::StageSettings;
 
 use super::{
-    Configuration,
     input::Stream,
     rule::Rule,
     table::{choices, table},
@@ -49,38 +46,7 @@ pub struct Learnt {
     /// What it says.
     pub document: ReferenceDocument,
     /// The streams' stages as they were written.
-    written: Vec<Vec<StageSettings>>,
-}
-
-impl Configuration {
-    /// Has what was learnt of a stretch of rest count for the streams.
-    ///
-    /// # Errors
-    /// A sentence that says why it cannot.
-    pub fn apply_reference(&mut self, file: PathBuf, document: ReferenceDocument) -> Result<(), String> {
-        let written = self.stream.iter().map(|stream| stream.stages.clone()).collect();
-        apply(&document, &mut self.stream)?;
-        self.reference.learnt = Some(Box::new(Learnt { file, document, written }));
-        Ok(())
-    }
-
-    /// The same with the streams' stages as they were written, to learn from another stretch.
-    #[must_use]
-    pub fn unlearnt(&self) -> Self {
-        let mut configuration = self.clone();
-        if let Some(learnt) = configuration.reference.learnt.take() {
-            for (stream, written) in configuration.stream.iter_mut().zip(learnt.written) {
-                stream.stages = written;
-            }
-        }
-        configuration
-    }
-
-    /// Whether any stage takes anything from a stretch of rest.
-    #[must_use]
-    pub fn learns_from_rest(&self) -> bool {
-        self.stream.iter().any(|stream| stream.stages.iter().any(is_learnt))
-    }
+    pub(super) written: Vec<Vec<StageSettings>>,
 }
 
 impl Reference {
@@ -106,7 +72,7 @@ pub fn read_reference(file: &Path) -> Result<ReferenceDocument, String> {
 }
 
 /// Puts what was learnt in the place of the streams' own stages.
-fn apply(learnt: &ReferenceDocument, streams: &mut [Stream]) -> Result<(), String> {
+pub(super) fn apply(learnt: &ReferenceDocument, streams: &mut [Stream]) -> Result<(), String> {
     let mut applied = streams.to_vec();
     for of in &learnt.streams {
         let Some(stream) = applied.iter_mut().find(|stream| stream.key() == of.key) else {

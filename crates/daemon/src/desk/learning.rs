@@ -6,50 +6,17 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use crossbeam_channel::{Receiver, Sender};
-use kalmind_fitting::FitPool;
 use kalmind_session::{ReferenceStatus, SessionInput};
 use kalmind_types::{GenerationId, LslTime};
 
-use super::{Desk, Message};
+use super::{
+    Desk, Message,
+    stretch::{Learner, Learning, Stretch},
+};
 use crate::process::realtime;
 
 /// Changes of stages that may wait for whoever learns; one is asked for at a time.
 const CHANGES: usize = 16;
-
-/// A stretch of rest to learn from.
-#[derive(Debug)]
-pub struct Stretch {
-    /// When it was, on the LSL clock.
-    pub times: [LslTime; 2],
-    /// Threads for what takes long; they give way to everything else.
-    pub pool: Arc<FitPool>,
-    /// Whether nobody waits any more for what comes of it.
-    pub nobody_waits: Arc<AtomicBool>,
-    /// Which stages came into force since it began to be learnt from, and which were refused, and why.
-    pub changes: Receiver<(GenerationId, Result<(), String>)>,
-}
-
-/// Learns from a stretch of rest, and has what it says put in force.
-#[derive(Clone)]
-pub struct Learner(pub Arc<Learn>);
-
-/// What learns from a stretch: what there is to say of it, or why nothing was learnt, in words.
-type Learn = dyn Fn(&Stretch) -> Result<ReferenceStatus, String> + Send + Sync;
-
-impl core::fmt::Debug for Learner {
-    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        formatter.write_str("Learner")
-    }
-}
-
-/// The stretch that is being learnt from.
-#[derive(Debug)]
-pub(super) struct Learning {
-    number: u64,
-    nobody_waits: Arc<AtomicBool>,
-    changes: Sender<(GenerationId, Result<(), String>)>,
-}
 
 impl Desk {
     /// Begins to learn from a stretch; the session hears of what comes of it.
@@ -111,11 +78,9 @@ impl Desk {
         }
     }
 
-    /// Shows whether stages stay as they are, where that has changed.
+    /// Shows whether stages stay as they are.
     pub(super) fn freeze_or_not(&mut self) {
         let freezes = self.session.freezes_stages();
-        if core::mem::replace(&mut self.froze, freezes) != freezes {
-            self.handle.update(|progress| progress.frozen = freezes);
-        }
+        self.handle.update(|progress| progress.frozen = freezes);
     }
 }

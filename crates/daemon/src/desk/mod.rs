@@ -12,6 +12,7 @@ mod models;
 mod session;
 mod states;
 mod steered_stages;
+mod stretch;
 mod swaps;
 #[cfg(test)]
 mod tests;
@@ -42,10 +43,10 @@ use kalmind_offline::session_fits::SessionFits;
 use kalmind_session::{Session, SessionAction, SessionInput, SessionSettings};
 use kalmind_types::{Actor, Command, FeatureLayout, LslTime, ModelId, OutputState, Seconds};
 
-use self::{learning::Learning, swaps::Swaps};
+use self::{stretch::Learning, swaps::Swaps};
 pub use handle::{DeskHandle, FROZEN, Message, Progress, SessionAnswer};
-pub use learning::{Learner, Stretch};
 pub use steered_stages::{NextStages, StagesStatus, SteeredStages};
+pub use stretch::{Learner, Stretch};
 pub use windows::ToldWindow;
 
 use crate::{
@@ -160,8 +161,6 @@ pub struct Desk {
     adapts: Option<ModelId>,
     /// The stretch of rest that is being learnt from.
     learning: Option<Learning>,
-    /// Whether stages stay as they are, as it was shown last.
-    froze: bool,
     /// What saves that state and where the session stands, once there was one.
     keeper: Option<Keeper>,
     /// Where the session stands, as it was saved last.
@@ -226,7 +225,6 @@ impl Desk {
             fitted: None,
             adapts: None,
             learning: None,
-            froze: false,
             keeper: None,
             saved_session: None,
             decodes: start,

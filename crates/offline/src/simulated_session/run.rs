@@ -322,8 +322,8 @@ impl<'a> Run<'a> {
                     self.fit.take_if(|(_, order)| order.number == number);
                 }
                 SessionAction::PutIn(model) => put_in.push(model),
-                // no model is ever on its way here, bins come when they are due, and a preset with a rest is refused: there are no
-                // stages
+                // no model is ever on its way here, bins come when they are due, and a preset with a rest is refused: there are
+                // no stages
                 SessionAction::TakeBack(_)
                 | SessionAction::MeasureArrival
                 | SessionAction::Learn { .. }

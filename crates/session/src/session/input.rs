@@ -3,8 +3,8 @@
 use kalmind_types::{Actor, EventBody, LslTime, Mode, ModelId, OutputState, TickOutput};
 
 use super::{
+    reference::ReferenceStatus,
     request::{Person, SessionRequest},
-    rest::ReferenceStatus,
 };
 
 /// What happened.

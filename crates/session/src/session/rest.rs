@@ -1,54 +1,18 @@
 //! A stretch of rest: nothing moves, and at its end somebody learns from it what thresholds and references are.
 
 use kalmind_types::{Actor, LslTime, Phase, SessionChange, TickOutput};
-use serde::Serialize;
 
-use super::{BlockState, Session, action::SessionAction, status::SessionState};
+use super::{
+    BlockState, Session,
+    action::SessionAction,
+    reference::{ReferenceStatus, Rest},
+    status::SessionState,
+};
 
 /// The part of the bins that may be incomplete.
 const INCOMPLETE: f64 = 0.1;
 /// A step of stream time longer than this breaks the stretch off.
 const LONGEST_STEP_S: f64 = 1.0;
-
-/// The stretch of rest that thresholds and references are of.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct ReferenceStatus {
-    /// Which stretch, in words: when, and how long.
-    pub text: String,
-    /// When it was learnt, in ISO 8601; none where it was learnt from a recording later.
-    pub made: Option<String>,
-    /// Its length.
-    pub seconds: f64,
-    /// What to know of it, a sentence each.
-    pub warnings: Vec<String>,
-}
-
-/// A stretch of rest that runs.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Rest {
-    begun: LslTime,
-    bins: u64,
-    incomplete: u64,
-}
-
-/// What was learnt of the stretches of a session.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Learning {
-    /// The stretch that runs.
-    pub(super) rest: Option<Rest>,
-    /// The one that is being learnt from, and how many there were.
-    pub(super) running: Option<u64>,
-    number: u64,
-    /// What is in force.
-    pub(super) reference: Option<ReferenceStatus>,
-}
-
-impl Learning {
-    /// Nothing was learnt yet; what is in force is of this stretch.
-    pub(super) fn of(reference: Option<ReferenceStatus>) -> Self {
-        Self { reference, ..Self::default() }
-    }
-}
 
 impl Session {
     /// A tick of a stretch of rest, which has to be whole: what interrupts it is said, and nothing is learnt from its parts.

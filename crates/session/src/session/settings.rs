@@ -2,7 +2,7 @@
 
 use kalmind_types::Seconds;
 
-use super::{preset::Preset, rest::ReferenceStatus};
+use super::{preset::Preset, reference::ReferenceStatus};
 use crate::CalibrationOptions;
 
 /// What a session needs to know of the run.

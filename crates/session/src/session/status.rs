@@ -4,8 +4,8 @@ use kalmind_types::SelectBy;
 use serde::Serialize;
 
 use super::{
-    compare::ComparisonStatus, rest::ReferenceStatus, score::ScoreStatus, signal_check::SignalCheckStatus,
-    verdict::Verdict,
+    compare::ComparisonStatus, reference::ReferenceStatus, score::ScoreStatus,
+    signal_check::SignalCheckStatus, verdict::Verdict,
 };
 
 /// Where a session stands.

@@ -105,8 +105,9 @@ fn session(SessionEvent { change, by, operator }: &SessionEvent) -> String {
             format!("the model {short} was kept out: {why}")
         }
         SessionChange::ReferenceLearnt { text, warnings } => {
-            let learnt = format!("thresholds and references were learnt from the rest {text}");
-            core::iter::once(&learnt).chain(warnings).cloned().collect::<Vec<_>>().join("; ")
+            let told: Vec<&str> =
+                core::iter::once(text.as_str()).chain(warnings.iter().map(String::as_str)).collect();
+            format!("thresholds and references were learnt from the rest {}", told.join("; "))
         }
         SessionChange::ReferenceFailed { why } => format!("nothing was learnt from the rest: {why}"),
         SessionChange::Note { text } => format!("note by {by}: {text}"),
