@@ -6,22 +6,22 @@ mod rig;
 
 use core::f64::consts::TAU;
 
-use kalmind_filter::DecoderName;
+use kalmind_filter::{DecoderName, TaskSample};
 use kalmind_signal::{
     Chain, ChainSettings, DerivedStream, FilterKind, FilterSettings, Frequencies, PowerSettings,
     ReferenceKind, ReferenceSettings, Rows as SignalRows, Signal, StageSettings,
 };
-use kalmind_types::{GenerationId, Intent, OutputState, SampleRows, TickOutput, Velocity};
+use kalmind_types::{GenerationId, Intent, OutputState, Position, SampleRows, TickOutput, Velocity};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use rig::{Loop, Rows, model};
+use rig::{Loop, Rows, model_with_task};
 
 const CHANNELS: usize = 20;
 const RATE_HZ: f64 = 1000.0;
 const BIN_MS: f64 = 20.0;
 /// Bins before channels break, in which they are broken, and after which that has to show.
-const SOUND: usize = 150;
-const BROKEN: usize = 50;
+const SOUND: usize = 80;
+const BROKEN: usize = 35;
 const HALF_A_SECOND: usize = 25;
 
 /// How a channel breaks: what becomes of its value of about 1 in size at a time, where its neighbour has another.
@@ -170,14 +170,26 @@ fn is_finite(output: &TickOutput) -> bool {
 #[test]
 fn channels_that_break_are_masked_or_stale_in_half_a_second_whatever_decodes() {
     // the first bins are not valid yet
-    let sound = features(1000, None);
+    let sound = features(320, None);
     let mut training = Rows::new(CHANNELS);
     for (row, state) in sound.features.chunks(CHANNELS).zip(sound.states.chunks(2)).skip(20) {
         training.push(row, Velocity([state[0], state[1]]));
     }
+    // a target a second, away from where the cursor is
+    let task: Vec<TaskSample> = (0..training.states.len() / 2)
+        .map(|row| TaskSample {
+            trial: (row / 50) as u64,
+            target: Some(Position([0.9, (row / 50 % 7) as f64 / 7.0])),
+            cursor: Position([0.3 + 0.001 * (row % 50) as f64, 0.5]),
+            hold: false,
+        })
+        .collect();
     let models: Vec<_> = DecoderName::ALL
         .into_iter()
-        .map(|decoder| (decoder, model(&short(decoder), &training, BIN_MS * 1e-3)))
+        .map(|decoder| {
+            let model = model_with_task(&short(decoder), &training, BIN_MS * 1e-3, Some(task.clone()));
+            (decoder, model)
+        })
         .collect();
     for pattern in PATTERNS {
         for broken in [CHANNELS / 10, CHANNELS / 2, CHANNELS] {

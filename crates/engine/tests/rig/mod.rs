@@ -3,7 +3,7 @@
 
 use arrayvec::ArrayVec;
 use kalmind_engine::{CursorSettings, Engine, EngineSettings, SampleSource, StagedModel};
-use kalmind_filter::{LabelLaw, Model, TrainingData, ZScore};
+use kalmind_filter::{LabelLaw, Model, TaskSample, TrainingData, ZScore};
 use kalmind_fitting::{FitSettings, fit};
 use kalmind_session::{Participant, ParticipantOptions};
 use kalmind_signal::{FeatureStatistics, Preparation};
@@ -35,6 +35,11 @@ impl Rows {
 
 /// A model fitted on raw rows, z-scored as calibration does.
 pub fn model(decoder: &str, rows: &Rows, bin_s: f64) -> Model {
+    model_with_task(decoder, rows, bin_s, None)
+}
+
+/// As [`model`], for decoders that learn from what the task was as well.
+pub fn model_with_task(decoder: &str, rows: &Rows, bin_s: f64, task: Option<Vec<TaskSample>>) -> Model {
     let n = rows.width;
     let FeatureStatistics { mean, deviation } = FeatureStatistics::measure(&rows.features, n);
     let count = rows.features.len() / n;
@@ -44,8 +49,13 @@ pub fn model(decoder: &str, rows: &Rows, bin_s: f64) -> Model {
     });
     let states = DMatrix::from_fn(count, 2, |row, column| rows.states[row * 2 + column]);
     let spec = decoder.parse().unwrap();
-    let fitted =
-        fit(&spec, &TrainingData::new(features, states), &FitSettings::default(), &mut |_| {}).unwrap();
+    let fitted = fit(
+        &spec,
+        &TrainingData { task, ..TrainingData::new(features, states) },
+        &FitSettings::default(),
+        &mut |_| {},
+    )
+    .unwrap();
     Model {
         components: ["vx", "vy"]
             .map(|name| Component { name: name.into(), unit: "workspace widths/s".into() })
