@@ -19,9 +19,9 @@ use kalmind_types::{
 const BIN_S: f64 = 0.02;
 const UNITS: usize = 96;
 /// What config/demo-broadband.toml does, and with a common average as config/intracortical-broadband.toml does.
-const PLAIN: &str = r#"[{ "stage": "filter", "kind": "band_pass", "hz": [250, 5000], "order": 3 },
+const PLAIN: &str = r#"[{ "stage": "filter", "kind": "band_pass", "hz": [250, 5000], "order": 2 },
     { "stage": "spikes", "scales": [10], "multiple": -4.5, "refractory_ms": 1 }]"#;
-const REFERENCED: &str = r#"[{ "stage": "filter", "kind": "band_pass", "hz": [250, 5000], "order": 3 },
+const REFERENCED: &str = r#"[{ "stage": "filter", "kind": "band_pass", "hz": [250, 5000], "order": 2 },
     { "stage": "reference", "kind": "common_average" },
     { "stage": "spikes", "scales": [10], "multiple": -4.5, "refractory_ms": 1 }]"#;
 const DECODERS: [&str; 2] = ["kalman-steady", "dkf-linear"];
