@@ -57,11 +57,17 @@ impl Command for FeaturesArguments {
         if self.json {
             return writeln!(out, "{made}").or_work();
         }
-        let text = |key: &str| made[key].to_string();
-        writeln!(out, "{} bins of {} features in {}", text("rows"), text("features"), self.output.display())
-            .or_work()?;
+        let count = |key: &str, thing| Counted(made[key].as_u64().unwrap_or_default(), thing);
+        writeln!(
+            out,
+            "{} of {} in {}",
+            count("rows", "bin"),
+            count("features", "feature"),
+            self.output.display()
+        )
+        .or_work()?;
         if let Some(events) = &self.events {
-            writeln!(out, "{} spikes in {}", text("events"), events.display()).or_work()?;
+            writeln!(out, "{} in {}", count("events", "spike"), events.display()).or_work()?;
         }
         Ok(())
     }

@@ -47,11 +47,18 @@ pub enum FeaturesError {
     },
     /// There is no sample in the stretch of rest.
     #[error(
-        "stream \"{key}\" has no valid samples in the stretch: --from and --to say which seconds of the recording are rest"
+        "stream \"{key}\" has no valid samples in the stretch: the recording has {received} samples between {from_s} and {to_s} s from \
+         its first one, and none is valid before filters have settled. --from and --to say which seconds of it are rest"
     )]
     NoReference {
         /// Its key.
         key: String,
+        /// The stretch, in seconds from the first sample.
+        from_s: f64,
+        /// Likewise.
+        to_s: f64,
+        /// Samples in it.
+        received: u64,
     },
     /// What is asked for cannot be learnt.
     #[error("stream \"{key}\": {problem}")]

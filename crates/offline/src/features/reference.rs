@@ -19,7 +19,7 @@ use super::{
     intake::Intake,
     learning::{Gathered, learn},
     making::told_problems,
-    reference_document::{ReferenceDocument, ReferenceOptions, ReferenceStream},
+    reference_document::{AverageBy, ReferenceDocument, ReferenceOptions, ReferenceStream},
 };
 use crate::host::Host;
 
@@ -40,10 +40,20 @@ pub fn learn_reference(
     host: &dyn Host,
 ) -> Result<ReferenceDocument, FeaturesError> {
     let recorded = read_headers(path, encoding)?;
-    let Learnt { streams, warnings: learnt, .. } =
+    let Learnt { streams, warnings: learnt, received } =
         learn_all((path, &recorded), plan, options, encoding, host)?;
     let mut warnings = told_problems(&recorded.problems);
     warnings.extend(learnt);
+    let asked = options.to_s - options.from_s;
+    for (stream, received) in plan.streams.iter().filter(|stream| is_learnt_from(stream)).zip(received) {
+        let found = received as f64 / stream.rate_hz;
+        if asked.is_finite() && found < LEAST_RECEIVED * asked {
+            warnings.push(format!(
+                "stream \"{}\": {found:.1} s of the {asked:.1} s of rest are in the recording",
+                stream.key
+            ));
+        }
+    }
     Ok(document(path, options, streams, warnings))
 }
 
@@ -64,10 +74,7 @@ pub fn learn_rest(
     let recorded = read_headers(path, None)?;
     let not_whole = |key: &str, problem: String| FeaturesError::Reference { key: key.to_owned(), problem };
     let mut options = ReferenceOptions { from_s: 0.0, to_s: f64::INFINITY, ..*options };
-    let is_learnt_from = |stream: &&FeatureStream| {
-        stream.stages.as_ref().is_some_and(|stages| stages.settings.0.iter().any(is_learnt))
-    };
-    for stream in plan.streams.iter().filter(is_learnt_from) {
+    for stream in plan.streams.iter().filter(|stream| is_learnt_from(stream)) {
         let first = first_time((path, &recorded), stream)?;
         let Some(first) = first.filter(|first| *first <= from) else {
             return Err(not_whole(&stream.key, "the recording begins after the rest did".to_owned()));
@@ -77,7 +84,7 @@ pub fn learn_rest(
     }
     let Learnt { streams, warnings, received } = learn_all((path, &recorded), plan, &options, None, host)?;
     let seconds = (to - from).0;
-    for (stream, received) in plan.streams.iter().filter(is_learnt_from).zip(received) {
+    for (stream, received) in plan.streams.iter().filter(|stream| is_learnt_from(stream)).zip(received) {
         let received = received as f64 / stream.rate_hz;
         if received < LEAST_RECEIVED * seconds {
             let problem = format!("only {received:.1} s of the {seconds:.1} s of rest are in the recording");
@@ -114,7 +121,9 @@ fn learn_all(
                     gather((path, recorded), stream, stages, &before, options, encoding, host)?;
                 of_stream = Some(samples);
                 if gathered.rows.len() < 2 * gathered.channels || gathered.is_without_values() {
-                    return Err(FeaturesError::NoReference { key: stream.key.clone() });
+                    let ReferenceOptions { from_s, to_s, .. } = *options;
+                    let (key, received) = (stream.key.clone(), samples);
+                    return Err(FeaturesError::NoReference { key, from_s, to_s, received });
                 }
                 let inputs = stages
                     .outputs_of(&before)
@@ -138,6 +147,11 @@ fn learn_all(
     }
     if received.is_empty() {
         return Err(FeaturesError::NothingToLearn);
+    }
+    let is_reference = |stage: &StageSettings| matches!(stage, StageSettings::Reference(_)) && is_learnt(stage);
+    let is_any = streams.iter().any(|stream| stream.stages.0.iter().any(is_reference));
+    if options.average != AverageBy::All && !is_any {
+        warnings.push("no stage averages channels, so nothing was made of what was asked for averages".to_owned());
     }
     Ok(Learnt { streams, warnings, received })
 }
@@ -192,6 +206,11 @@ fn first_time(
     .map_err(|source| FeaturesError::Unreadable { path: path.to_owned(), source })?;
     let corrected = |stamp: f64| LslTime(stamp + ClockCorrections::of(&recorded.clock_offsets).at(stamp));
     Ok(first.map(corrected))
+}
+
+/// Whether any of a stream's stages takes anything from a stretch of rest.
+fn is_learnt_from(stream: &FeatureStream) -> bool {
+    stream.stages.as_ref().is_some_and(|stages| stages.settings.0.iter().any(is_learnt))
 }
 
 /// Whether a stage takes anything from a stretch of rest.
