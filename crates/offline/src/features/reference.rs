@@ -148,10 +148,13 @@ fn learn_all(
     if received.is_empty() {
         return Err(FeaturesError::NothingToLearn);
     }
-    let is_reference = |stage: &StageSettings| matches!(stage, StageSettings::Reference(_)) && is_learnt(stage);
+    let is_reference =
+        |stage: &StageSettings| matches!(stage, StageSettings::Reference(_)) && is_learnt(stage);
     let is_any = streams.iter().any(|stream| stream.stages.0.iter().any(is_reference));
     if options.average != AverageBy::All && !is_any {
-        warnings.push("no stage averages channels, so nothing was made of what was asked for averages".to_owned());
+        warnings.push(
+            "no stage averages channels, so nothing was made of what was asked for averages".to_owned(),
+        );
     }
     Ok(Learnt { streams, warnings, received })
 }
