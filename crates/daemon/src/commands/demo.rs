@@ -45,8 +45,6 @@ const WAIT: Seconds = Seconds(15.0);
 const OPEN_LOOP_SECONDS: f64 = 30.0;
 /// How long a closed loop lasts that goes on until Ctrl-C.
 const ENDLESS_SECONDS: f64 = 14_400.0;
-/// The decoder of an open and a closed loop, unless said otherwise.
-const DECODER: &str = "kalman-steady";
 /// The preset of a demo that says nothing of its blocks.
 const PRESET: &str = "demo";
 
@@ -120,7 +118,8 @@ pub struct DemoArguments {
     /// One open and one closed loop alone; their task [default: radial8].
     #[arg(long, value_name = "NAME", value_parser = task)]
     pub task: Option<&'static TaskKind>,
-    /// Decoder to fit, with options [default: the preset's; of one open and one closed loop kalman-steady].
+    /// Decoder to fit, with options [default: the configuration's, else the preset's; of one open and one closed loop
+    /// kalman-steady].
     #[arg(long, value_name = "NAME")]
     pub decoder: Option<String>,
     /// Record to this file, which must not exist yet.
@@ -232,12 +231,16 @@ impl DemoArguments {
 /// Exit code 1 when a part does not start or the fit fails.
 fn run(arguments: &DemoArguments, configuration: Configuration, network: &NetworkInForce) -> Outcome<()> {
     let decoder = arguments.decoder.as_deref();
-    let calibrate: DecoderSpec = decoder.unwrap_or(DECODER).parse().or_usage()?;
+    let calibrate: DecoderSpec = match decoder {
+        Some(decoder) => decoder.parse().or_usage()?,
+        None => configuration.task.decoder,
+    };
     let mut preset = arguments.preset()?;
     if arguments.mouse {
         instruct_hand(&mut preset);
     }
-    if decoder.is_some() {
+    // a signal's configuration knows what decodes it
+    if decoder.is_some() || configuration.gives("task.decoder") {
         preset.decoder = Some(calibrate.to_string());
     }
     preset.check().or_usage()?;
