@@ -99,11 +99,18 @@ fn channels_that_go_flat_are_left_out_named_and_taken_in_again_and_a_replay_agre
         }
     }
     let flat = Some(ChannelFault::Flat);
-    let expected = [(flat, "a"), (None, "a"), (flat, "abcd"), (None, "abcd")];
-    assert_eq!(told, expected.map(|(fault, channels)| (fault, String::from(channels))));
+    let expected = [(flat, "a"), (None, "a"), (flat, "abcd")];
+    let (before, back) = told.split_at(3);
+    assert_eq!(before, expected.map(|(fault, channels)| (fault, String::from(channels))));
+    // the one that was out before stays out for longer
+    assert!(back.iter().all(|(fault, _)| fault.is_none()), "{back:?}");
+    let mut back: Vec<char> = back.iter().flat_map(|(_, channels)| channels.chars()).collect();
+    back.sort_unstable();
+    assert_eq!(back, ['a', 'b', 'c', 'd']);
     assert!(masked > 50 && incomplete > 25, "{masked} {incomplete}");
     let changes = changes(&documents);
-    assert_eq!(changes.iter().map(|(_, bits)| *bits).collect::<Vec<_>>(), [1, 0, 0b1111, 0]);
+    let bits: Vec<u32> = changes.iter().map(|(_, bits)| *bits).collect();
+    assert!(bits.starts_with(&[1, 0, 0b1111]) && bits.ends_with(&[0]), "{bits:?}");
     for (broken, (at, _)) in broken.iter().zip(changes.iter().step_by(2)) {
         assert!(at > broken && *at <= broken + HALF_A_SECOND, "broken at {broken}, left out at {at}");
     }

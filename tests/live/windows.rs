@@ -82,10 +82,10 @@ fn windows_at_markers_are_read_published_recorded_and_replayed_bit_for_bit() {
     let told = windows(&client, 2);
     let before = told.iter().find(|event| event["data"]["window"] == "before").expect("both are told");
     assert_eq!((&before["data"]["missing"], &before["data"]["values"]), (&"gap".into(), &Value::Null));
-    let status = daemon.status();
-    let counted = |what: &str| status["windows"][what].as_u64().expect("a count");
-    assert!(counted("gap") >= 1 && counted("read") + counted("gap") == 8, "{status}");
-    assert_eq!(counted("refused"), 0, "{status}");
+    let counted = |status: &Value, what: &str| status["windows"][what].as_u64().expect("a count");
+    let status =
+        daemon.wait_until("all are counted", |status| counted(status, "read") + counted(status, "gap") == 8);
+    assert!(counted(&status, "gap") >= 1 && counted(&status, "refused") == 0, "{status}");
     let summary = daemon.end();
     assert_eq!(summary["streams"][0]["health"], "live", "{summary}");
     let first = replayed(&file);

@@ -115,10 +115,6 @@ type Then = Box<dyn FnOnce(&mut Desk, Result<(), String>) + Send>;
 
 /// The desk.
 #[derive(Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is what was shown last, or whether something is being done"
-)]
 pub struct Desk {
     settings: DeskSettings,
     queues: DeskQueues,
