@@ -77,7 +77,7 @@ impl Sent {
             block.stamps.push(StreamTime(begin + (sample as f64 + 0.5) * PERIOD / self.in_a_bin as f64));
             for feature in 0..self.features.width() {
                 let broken =
-                    number.is_multiple_of(97) && feature < 3 || number.is_multiple_of(331) && feature < 20;
+                    number.is_multiple_of(31) && feature < 3 || number.is_multiple_of(331) && feature < 20;
                 let value = if broken { f64::NAN } else { noise(state) };
                 match &mut block.values {
                     Samples::Float32(values) => values.push(value as f32),
