@@ -66,7 +66,8 @@ fn learnt_of(
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rest.xdf");
     write(&path, rows, first, true);
-    let options = ReferenceOptions { scale, average, quietest: 2, ridge: 1e-3, from_s: 0.0, to_s: 600.0 };
+    let to_s = rows.len() as f64 / RATE_HZ;
+    let options = ReferenceOptions { scale, average, quietest: 2, ridge: 1e-3, from_s: 0.0, to_s };
     learn_reference(&path, &plan(&[stage]), &options, None, &Quiet(|| 0.0))
 }
 
@@ -301,4 +302,24 @@ fn what_comes_long_before_a_stretch_changes_nothing() {
         late.iter().zip(&early).all(|(late, early)| (late - early).abs() <= 1e-9 * early),
         "{late:?} {early:?}"
     );
+}
+
+#[test]
+fn what_the_recording_has_not_of_the_stretch_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rest.xdf");
+    let rows: Vec<[f64; 4]> =
+        (0..2000).map(|row| [0, 1, 2, 3].map(|at| f64::from((row * (7 + at)) % 11))).collect();
+    write(&path, &rows, 5.0, true);
+    let average = AverageBy::Regression;
+    let options =
+        ReferenceOptions { scale: ScaleBy::Rms, average, quietest: 2, ridge: 1e-3, from_s: 0.0, to_s: 600.0 };
+    let plan = plan(&[r#"{ "stage": "spikes", "scales": [1], "multiple": -4.5 }"#]);
+    let found = learn_reference(&path, &plan, &options, None, &Quiet(|| 0.0)).unwrap();
+    let told = found.warnings.join("\n");
+    assert!(told.contains("s of the 600.0 s of rest are in the recording"), "{told}");
+    assert!(told.contains("no stage averages channels"), "{told}");
+    let options = ReferenceOptions { from_s: 500.0, ..options };
+    let refused = learn_reference(&path, &plan, &options, None, &Quiet(|| 0.0)).unwrap_err().to_string();
+    assert!(refused.contains("has 0 samples between 500 and 600 s"), "{refused}");
 }
