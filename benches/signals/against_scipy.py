@@ -15,7 +15,7 @@ import tempfile
 import numpy
 from scipy import signal
 
-from common import causal, configure, crossings, events, kalmind, settled_after, write_json, write_xdf
+from program import causal, configure, crossings, events, kalmind, settled_after, write_json, write_xdf
 
 GOAL = 1e-9
 

@@ -18,7 +18,7 @@ import time
 
 import numpy
 
-from common import KALMIND, configure, kalmind, processor, write_json, write_xdf
+from program import KALMIND, configure, kalmind, processor, write_json, write_xdf
 from laboratory import Daemon, Network, load, wait_until
 
 CHANNELS, RATE = 96, 30000

@@ -15,7 +15,7 @@ import tempfile
 
 import numpy
 
-from common import configure, events, kalmind, write_json, write_xdf
+from program import configure, events, kalmind, write_json, write_xdf
 
 RATE, CHANNELS, NOISE, WINDOW = 30000, 32, 5.0, 18
 

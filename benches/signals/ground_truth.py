@@ -21,7 +21,7 @@ import tempfile
 
 import numpy
 
-from common import configure, events, kalmind, write_json, write_xdf
+from program import configure, events, kalmind, write_json, write_xdf
 
 RATE, CHANNELS, NOISE, SNR, COMMON = 30000, 32, 10.0, 5.0, 20.0
 REFERENCES = ["none", "common average", "regression"]

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from common import KALMIND
+from program import KALMIND
 
 
 class Network:

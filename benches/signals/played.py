@@ -24,7 +24,7 @@ import time
 
 import numpy
 
-from common import configure, kalmind, write_json, write_xdf
+from program import configure, kalmind, write_json, write_xdf
 from laboratory import Daemon, Network, load
 
 NAME = "signals-played"
