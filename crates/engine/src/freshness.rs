@@ -74,8 +74,6 @@ pub(crate) struct Freshness {
     away: Option<Away>,
     /// When the input was last back.
     back: Option<LslTime>,
-    /// Whether there was a complete bin: before the first one filters settle, and nothing has moved that could go on by surprise.
-    begun: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +90,7 @@ struct Away {
 impl Freshness {
     /// Fresh until a tick says otherwise.
     pub(crate) fn new(stale_after: Seconds, auto_resume: Seconds) -> Self {
-        Self { stale_after, auto_resume, away: None, back: None, begun: false }
+        Self { stale_after, auto_resume, away: None, back: None }
     }
 
     /// Whether the input is away, or back and not steady yet.
@@ -103,8 +101,6 @@ impl Freshness {
     /// Takes a tick. Real-time: no allocation, constant cost.
     pub(crate) fn judge(&mut self, tick: TickFacts) -> Verdict {
         let silent = tick.gap.0 > self.stale_after.0 || tick.silence != Silence::None || tick.implausible;
-        let at_start = !self.begun;
-        self.begun |= tick.complete;
         let mut away = match (self.away, silent) {
             (None, false) => return Verdict::Fresh,
             (None, true) => Away {
@@ -128,8 +124,7 @@ impl Freshness {
             (Some(since), Some(steady_for))
                 if tick.complete && (!away.repeated || steady_for >= STEADY.0) =>
             {
-                let short = !away.long && (since - away.began).0.abs() < self.auto_resume.0;
-                let brief = at_start || short;
+                let brief = !away.long && (since - away.began).0.abs() < self.auto_resume.0;
                 self.back = Some(tick.time);
                 self.away = None;
                 return Verdict::Back { brief };
@@ -204,14 +199,6 @@ mod tests {
         assert_eq!(course.go(4.0, true), [BRIEF, Verdict::Fresh]);
         assert_eq!(course.jump(1.9), BRIEF);
         assert_eq!(course.go(4.0, true), [Verdict::Fresh]);
-        assert_eq!(course.jump(2.2), LONG);
-    }
-
-    #[test]
-    fn what_comes_before_the_first_complete_bin_is_no_silence_that_anybody_has_to_agree_to() {
-        let mut course = Course::new();
-        assert_eq!(course.go(5.0, false), [Verdict::Fresh, Verdict::Silent]);
-        assert_eq!(course.go(4.0, true), [BRIEF, Verdict::Fresh]);
         assert_eq!(course.jump(2.2), LONG);
     }
 

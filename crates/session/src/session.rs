@@ -229,6 +229,7 @@ impl Session {
             SessionInput::ModeAsked(mode) => self.mode_asked(now, mode, actions),
             SessionInput::Fitted { number, result } => self.fitted(now, number, result, actions),
             SessionInput::Learnt { number, result } => self.learnt(now, number, result, actions),
+            SessionInput::StagesChanged => self.stages_changed(),
             SessionInput::PutIn { model, result } => self.put_in(now, model, result, actions),
         }
         Ok(())

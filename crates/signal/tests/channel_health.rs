@@ -147,6 +147,17 @@ fn faults_of_all_channels_at_once_are_found() {
 }
 
 #[test]
+fn what_most_channels_have_become_for_good_is_usual_after_a_while() {
+    let gain = |time: f64| if time < 5.0 { 1.0 } else { 40.0 };
+    let found = verdicts(1000.0, 60.0, |time, channel, noise| gain(time) * eeg(time, channel, noise));
+    for channel in 0..CHANNELS {
+        let of: Vec<_> = found.iter().filter(|(_, other, _)| *other == channel).collect();
+        let [(_, _, Some(ChannelFault::Disconnected)), (back, _, None)] = of[..] else { panic!("{of:?}") };
+        assert!((35.0..45.0).contains(back), "{of:?}");
+    }
+}
+
+#[test]
 fn ten_minutes_of_healthy_channels_raise_no_alarm() {
     let none: Vec<Verdict> = Vec::new();
     assert_eq!(verdicts(160.0, 600.0, eeg), none, "EEG in volts");

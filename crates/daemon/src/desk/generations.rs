@@ -2,6 +2,7 @@
 
 use kalmind_acquisition::{GenerationNews, NextGeneration, clock};
 use kalmind_offline::recorded::StagesDocument;
+use kalmind_session::SessionInput;
 use kalmind_types::{Actor, Command, EventBody, GenerationId, StagesAction, StagesEvent, TickInput};
 
 use super::{Desk, FROZEN, steered_stages::StagesStatus};
@@ -91,6 +92,7 @@ impl Desk {
             let action = StagesAction::StagesInForce;
             let since = (next.at, Some(input.seq));
             self.tell_stages(place, action, next.generation, next.by, since, None);
+            self.tell_session(SessionInput::StagesChanged);
         }
     }
 

@@ -251,11 +251,17 @@ impl Session {
     }
 
     /// The mode that somebody gets who asks for one past the session: a block whose decoder may not control yet goes on as it
-    /// has to, and no other program is steered by it.
+    /// has to, and no other program is steered by it; in a rest nothing moves.
     #[must_use]
     pub fn granted(&self, mode: Mode) -> Mode {
-        let runs = self.state == SessionState::Running;
-        if mode == Mode::Control && runs { self.wanted_by_block() } else { mode }
+        let rests = self.plan().is_some_and(|plan| plan.block == TaskBlock::Rest);
+        match self.state {
+            // nothing moves in a rest, nor while thresholds change
+            SessionState::Learning => Mode::Idle,
+            SessionState::Running if rests => Mode::Idle,
+            SessionState::Running if mode == Mode::Control => self.wanted_by_block(),
+            _ => mode,
+        }
     }
 
     /// The mode to go on with after a pause.

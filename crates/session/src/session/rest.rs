@@ -1,6 +1,6 @@
 //! A stretch of rest: nothing moves, and at its end somebody learns from it what thresholds and references are.
 
-use kalmind_types::{Actor, LslTime, Phase, SessionChange, TickOutput};
+use kalmind_types::{Actor, LslTime, OutputState, Phase, SessionChange, TickOutput};
 
 use super::{
     BlockState, Session,
@@ -23,6 +23,10 @@ impl Session {
         actions: &mut Vec<SessionAction>,
     ) {
         let time = output.time;
+        if !matches!(output.state, OutputState::Idle | OutputState::Stale) {
+            // somebody stopped the output, or has the cursor move: no rest, and none of it counts
+            return self.rest_anew();
+        }
         let from = before.unwrap_or(time);
         let passed = (time - from).0;
         let mut rest = self.learning.rest.unwrap_or(Rest { begun: time, bins: 0, incomplete: 0 });
@@ -76,6 +80,14 @@ impl Session {
         }
     }
 
+    /// Other stages are in force: what was gathered before is of other features, and so is what the decoder decodes from now on,
+    /// which has to show anew what it is worth.
+    pub(super) fn stages_changed(&mut self) {
+        self.calibration = None;
+        self.judge.other_model();
+        self.overridden_by = None;
+    }
+
     /// What came of a stretch of rest.
     pub(super) fn learnt(
         &mut self,
@@ -93,11 +105,7 @@ impl Session {
                 let ReferenceStatus { text, warnings, .. } = reference.clone();
                 self.publish(now, Actor::Daemon, SessionChange::ReferenceLearnt { text, warnings }, actions);
                 self.learning.reference = Some(reference);
-                // what was gathered before is of other features
-                self.calibration = None;
-                // and so is what the decoder decodes from now on: it has to show anew what it is worth
-                self.judge.other_model();
-                self.overridden_by = None;
+                self.stages_changed();
                 self.end_block(now, BlockState::Done, actions);
             }
             Err(why) => self.rest_failed(now, &why, actions),
@@ -114,9 +122,8 @@ impl Session {
     fn rest_failed(&mut self, time: LslTime, why: &str, actions: &mut Vec<SessionAction>) {
         self.publish(time, Actor::Daemon, SessionChange::ReferenceFailed { why: why.to_owned() }, actions);
         self.end_block(time, BlockState::Skipped, actions);
-        self.problem = Some(format!(
-            "nothing was learnt from the rest: {why}. Thresholds and references are as before: repeat it, or continue all the same"
-        ));
+        self.problem =
+            Some(format!("nothing was learnt from the rest: {why}. Repeat it, or continue all the same"));
         if self.state != SessionState::Done {
             self.stand_still(time, "after the rest", actions);
         }

@@ -136,6 +136,9 @@ pub(super) struct Reference {
     /// Which channel of the raw stream each is, and whether that one is left out for now.
     raw: Vec<Option<usize>>,
     left_out: Vec<bool>,
+    /// Of each row of a matrix, whether so much of it is left out that what remains is something else: half of its weights, by
+    /// their sizes. One of two electrodes, and the one in the middle of a Laplacian, are as much.
+    lost: Vec<bool>,
     warning: Option<String>,
 }
 
@@ -225,6 +228,7 @@ impl StageKind for Reference {
             }
         };
         Ok(Self {
+            lost: vec![false; outputs.len()],
             signal: Signal { outputs, ..input.clone() },
             plan,
             excluded,
@@ -366,6 +370,18 @@ impl Stage for Reference {
         for (left_out, raw) in self.left_out.iter_mut().zip(&self.raw) {
             *left_out = raw.and_then(|raw| channels.get(raw)).copied().unwrap_or(false);
         }
+        if let Plan::Matrix(block) = &self.plan {
+            for (output, lost) in self.lost.iter_mut().enumerate() {
+                let weights = block.columns.chunks_exact(block.outputs.len().max(1));
+                let sizes = weights.map(|column| column.get(output).map_or(0.0, |weight| weight.abs()));
+                let (mut all, mut out) = (0.0, 0.0);
+                for (size, is_out) in sizes.zip(&self.left_out) {
+                    all += size;
+                    out += if *is_out { size } else { 0.0 };
+                }
+                *lost = out > 0.0 && 2.0 * out >= all;
+            }
+        }
     }
 
     fn process(&mut self, input: &Rows, output: &mut Rows) {
@@ -413,6 +429,9 @@ impl Stage for Reference {
                         for (invalid, weight) in invalid.iter_mut().zip(column) {
                             *invalid |= *weight != 0.0;
                         }
+                    }
+                    for (invalid, lost) in invalid.iter_mut().zip(&self.lost) {
+                        *invalid |= *lost;
                     }
                 }
             }

@@ -1,6 +1,6 @@
 //! Stretches of rest: what is learnt of them, and what breaks them off.
 
-use kalmind_types::{EventBody, OutputState, Phase, SessionChange, TaskBlock};
+use kalmind_types::{EventBody, Mode, OutputState, Phase, SessionChange, TaskBlock};
 
 use super::rig::{BIN_S, Rig, block, model, refused};
 use crate::{ReferenceStatus, SessionInput, SessionRequest, SessionState};
@@ -66,7 +66,7 @@ fn what_cannot_be_learnt_is_said_and_somebody_decides() {
     rig.handle(SessionInput::Learnt { number, result: Err("the disk is gone".to_owned()) }).unwrap();
     let status = rig.session.status();
     assert_eq!((status.state, status.reference), (SessionState::Paused, None));
-    assert!(status.message.contains("the disk is gone") && status.message.contains("repeat it"));
+    assert!(status.message.contains("the disk is gone") && status.message.contains("Repeat it"));
     rig.ask(SessionRequest::Repeat).unwrap();
     rig.seconds(6.2);
     assert_eq!(rig.rests[1].0, number + 1);
@@ -186,4 +186,35 @@ fn a_run_in_which_nothing_can_be_learnt_refuses_a_preset_with_a_rest() {
     rig.session.settings.cannot_learn = Some("nothing is recorded".to_owned());
     let request = SessionRequest::Open { preset: "p".to_owned(), participant: None };
     assert!(refused(rig.ask(request)).contains("nothing is recorded"));
+}
+
+#[test]
+fn nothing_moves_in_a_rest_and_what_somebody_stopped_is_none() {
+    let mut rig = resting();
+    rig.seconds(3.0);
+    for mode in [Mode::Control, Mode::Calibrating, Mode::Idle] {
+        assert_eq!(rig.session.granted(mode), Mode::Idle, "{mode:?} is asked for");
+    }
+    let before = core::mem::replace(&mut rig.state, OutputState::Hold);
+    rig.seconds(5.0);
+    assert!(rig.rests.is_empty(), "a stop is no rest");
+    rig.state = before;
+    rig.seconds(5.8);
+    assert!(rig.rests.is_empty(), "it began anew");
+    rig.seconds(0.4);
+    let (_, from, to) = rig.rests[0];
+    assert!((to - from).0 < 6.0 + 2.0 * BIN_S, "{from:?} {to:?}");
+    assert_eq!(rig.session.granted(Mode::Control), Mode::Idle, "while thresholds change");
+}
+
+#[test]
+fn whoever_changes_stages_the_decoder_has_to_show_anew_what_it_is_worth() {
+    let mut rig = Rig::new(vec![block(TaskBlock::OpenLoop, 4.0), block(TaskBlock::OpenLoop, 4.0)]);
+    rig.open();
+    rig.seconds(2.0);
+    let rows = |rig: &Rig| rig.session.status().fits.rows;
+    let before = rows(&rig);
+    assert!(before > 0);
+    rig.handle(SessionInput::StagesChanged).unwrap();
+    assert_eq!(rows(&rig), 0, "of {before} rows of other features");
 }

@@ -41,6 +41,8 @@ const LAST_WINDOWS: u8 = 0b1111;
 const HEALTHY_WINDOWS: u32 = 10;
 const HEALTHY_WINDOWS_OF_RATE: u32 = 100;
 const MOST_HEALTHY_WINDOWS: u32 = 640;
+/// Windows after which most channels being unlike what they were is how they are: 30 s.
+const AGREED_AFTER: u32 = 300;
 /// A channel that is out again before so many windows stays out twice as long.
 const RELAPSE_WINDOWS: u32 = 100;
 /// A gap of this many seconds is a new beginning: what was usual before it says nothing.
@@ -84,6 +86,8 @@ pub struct ChannelHealth {
     longest_run: u32,
     /// How often the verdict on a channel has changed.
     changes: u64,
+    /// Windows in a row in which most channels were out for being unlike what they were.
+    unlike_windows: u32,
     sorted: Vec<f64>,
 }
 
@@ -134,6 +138,7 @@ impl ChannelHealth {
             group: 0,
             longest_run: longest_run.ceil().max(STILL_VALUES) as u32,
             changes: 0,
+            unlike_windows: 0,
             sorted: Vec::with_capacity(channels),
         })
     }
@@ -219,7 +224,24 @@ impl ChannelHealth {
             let found = judge(&channel.now, &channel.usual, &others, judges_sizes, window);
             self.changes = self.changes.saturating_add(u64::from(channel.note(found)));
         }
+        self.agree();
         self.changes != before
+    }
+
+    /// Where most channels have been unlike what they were for long, that is how they are now: gains or inputs were changed, and
+    /// what is usual is learnt anew.
+    fn agree(&mut self) {
+        let is_unlike = |channel: &Channel| channel.out == Some(ChannelFault::Disconnected);
+        let judged = || self.channels.iter().zip(&self.judged).filter(|(_, judged)| **judged);
+        let unlike = judged().filter(|(channel, _)| is_unlike(channel)).count();
+        let most = unlike.saturating_mul(2) > judged().count();
+        self.unlike_windows = if most { self.unlike_windows.saturating_add(1) } else { 0 };
+        if self.unlike_windows >= AGREED_AFTER {
+            self.unlike_windows = 0;
+            for channel in self.channels.iter_mut().filter(|channel| is_unlike(channel)) {
+                channel.usual = Usual::default();
+            }
+        }
     }
 
     /// What the healthy ones of the channels that are judged are like.
