@@ -24,6 +24,7 @@ mod settling;
 mod stage;
 mod state;
 mod succession;
+mod weights;
 mod windows;
 
 use serde::{Deserialize, Serialize};

@@ -9,6 +9,7 @@ use super::channels::ChannelName;
 use super::rows::Rows;
 use super::stage::{Signal, Stage, StageError, StageKind};
 use super::state::{StateError, StateReader, StateWriter};
+use super::weights::{Block, block};
 
 /// What is taken away from a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,15 +103,6 @@ impl ReferenceSettings {
         }
         Ok(self.arrays.iter().map(|[first, end]| *first..*end).collect())
     }
-}
-
-/// A dense block of weights.
-#[derive(Clone, Debug)]
-struct Block {
-    inputs: Range<usize>,
-    outputs: Range<usize>,
-    /// For each input, its weight in each output.
-    columns: Vec<f64>,
 }
 
 /// How what comes out is made.
@@ -311,26 +303,6 @@ fn weight_of(weights: &[Vec<f64>], from: usize, to: usize) -> f64 {
     weights.get(to).and_then(|row| row.get(from)).copied().unwrap_or(0.0)
 }
 
-fn block(inputs: Range<usize>, outputs: Range<usize>, weight: impl Fn(usize, usize) -> f64) -> Block {
-    let columns = inputs.clone().flat_map(|from| outputs.clone().map(move |to| (from, to)));
-    Block { columns: columns.map(|(from, to)| weight(from, to)).collect(), inputs, outputs }
-}
-
-impl Block {
-    /// Adds what each of the inputs that count gives to the outputs, in the order of the inputs.
-    fn add(&self, given: &[f64], counts: impl Fn(usize) -> bool, values: &mut [f64]) {
-        let outputs = self.outputs.len().max(1);
-        let values = values.get_mut(self.outputs.clone()).unwrap_or_default();
-        for (from, column) in self.inputs.clone().zip(self.columns.chunks_exact(outputs)) {
-            if let Some(given) = given.get(from).filter(|_| counts(from)) {
-                for (value, weight) in values.iter_mut().zip(column) {
-                    *value += weight * given;
-                }
-            }
-        }
-    }
-}
-
 /// The mean of those of the channels that are valid, and whether there is one; else of all: what follows goes on with that.
 fn mean(channels: &[usize], values: &[f64], invalid: &[bool]) -> (f64, bool) {
     let (mut sum, mut count) = (0.0, 0_u32);
@@ -372,14 +344,7 @@ impl Stage for Reference {
         }
         if let Plan::Matrix(block) = &self.plan {
             for (output, lost) in self.lost.iter_mut().enumerate() {
-                let weights = block.columns.chunks_exact(block.outputs.len().max(1));
-                let sizes = weights.map(|column| column.get(output).map_or(0.0, |weight| weight.abs()));
-                let (mut all, mut out) = (0.0, 0.0);
-                for (size, is_out) in sizes.zip(&self.left_out) {
-                    all += size;
-                    out += if *is_out { size } else { 0.0 };
-                }
-                *lost = out > 0.0 && 2.0 * out >= all;
+                *lost = block.loses_half(output, &self.left_out);
             }
         }
     }
