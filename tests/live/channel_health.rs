@@ -74,14 +74,7 @@ fn channels_that_go_flat_are_left_out_named_and_taken_in_again_and_a_replay_agre
 
     let session = replayed(&file);
     assert!(session.identical(), "{:?}", session.comparison.first_difference);
-    let text = laboratory.succeed(&["replay", &file.display().to_string(), "--recompute", "--json"]);
-    let found: Value = serde_json::from_str(&text).expect("JSON");
-    let recomputed = &found["recomputed"];
-    assert_eq!(
-        (&recomputed["first_difference"], &recomputed["not_computed"]),
-        (&Value::Null, &Value::from(0)),
-        "{found}"
-    );
+    laboratory.recomputes_alike(&file);
 
     let mut reader = SessionReader::open(&file, Wanted { ticks: true, features: true, ..Wanted::default() })
         .expect("readable");

@@ -111,6 +111,18 @@ impl Laboratory {
         self.kalmind().args(arguments).stdin(Stdio::null()).output().expect("kalmind starts")
     }
 
+    /// Derived streams made again of the raw samples of a recording are those that it holds, to the bit and all of them.
+    pub(crate) fn recomputes_alike(&self, file: &Path) {
+        let text = self.succeed(&["replay", &file.display().to_string(), "--recompute", "--json"]);
+        let found: Value = serde_json::from_str(&text).expect("JSON");
+        let recomputed = &found["recomputed"];
+        assert_eq!(
+            (&recomputed["first_difference"], &recomputed["not_computed"]),
+            (&Value::Null, &Value::from(0)),
+            "{found}"
+        );
+    }
+
     /// Runs the program to its end, which has to be a good one, and gives what it printed.
     pub(crate) fn succeed(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);

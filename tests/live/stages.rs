@@ -154,14 +154,7 @@ fn other_stages_follow_while_it_runs_and_all_of_it_is_made_again() {
     daemon.end();
     let session = replayed(&file);
     assert!(session.identical(), "{:?}", session.comparison.first_difference);
-    let text = laboratory.succeed(&["replay", &file.display().to_string(), "--recompute", "--json"]);
-    let found: Value = serde_json::from_str(&text).expect("JSON");
-    let recomputed = &found["recomputed"];
-    assert_eq!(
-        (&recomputed["first_difference"], &recomputed["not_computed"]),
-        (&Value::Null, &Value::from(0)),
-        "{found}"
-    );
+    laboratory.recomputes_alike(&file);
     // the event names the first tick that is wholly of it
     let mut reader =
         SessionReader::open(&file, Wanted { ticks: true, ..Wanted::default() }).expect("readable");
