@@ -50,11 +50,11 @@ pub struct Learnt {
 }
 
 impl Reference {
-    /// What is learnt of a stretch.
+    /// What a `rest` block learns.
     #[must_use]
     pub fn options(&self) -> ReferenceOptions {
         let Self { scale, average, quietest, ridge, .. } = *self;
-        ReferenceOptions { scale, average, quietest, ridge, from_s: 0.0, to_s: f64::INFINITY }
+        ReferenceOptions { scale, average, quietest, ridge }
     }
 }
 

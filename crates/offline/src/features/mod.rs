@@ -13,6 +13,7 @@ mod making;
 mod plan;
 mod reference;
 mod reference_document;
+mod stretch;
 mod table;
 
 pub use error::FeaturesError;
@@ -22,4 +23,5 @@ pub use making::{FeatureRow, make_features};
 pub use plan::{FeaturePlan, FeaturePlanner, FeatureStages, FeatureStream};
 pub use reference::{is_learnt, learn_reference, learn_rest};
 pub use reference_document::{AverageBy, ReferenceDocument, ReferenceOptions, ReferenceStream, ScaleBy};
+pub use stretch::Stretch;
 pub use table::{FeatureTable, write_crossings};
