@@ -229,6 +229,7 @@ impl Session {
             SessionInput::ModeAsked(mode) => self.mode_asked(now, mode, actions),
             SessionInput::Fitted { number, result } => self.fitted(now, number, result, actions),
             SessionInput::Learnt { number, result } => self.learnt(now, number, result, actions),
+            SessionInput::StagesComing(coming) => self.learning.stages_are_coming = coming,
             SessionInput::StagesChanged => self.stages_changed(),
             SessionInput::PutIn { model, result } => self.put_in(now, model, result, actions),
         }
@@ -293,8 +294,7 @@ impl Session {
     /// Whether the stages of the streams stay as they are: a block runs in which the decoder moves the cursor.
     #[must_use]
     pub fn freezes_stages(&self) -> bool {
-        let decodes = |plan: &BlockPlan| plan.block.mode() == Mode::Control;
-        self.state == SessionState::Running && self.plan().is_some_and(decodes)
+        self.state == SessionState::Running && self.plan().is_some_and(is_decoded)
     }
 
     /// The place of the block that runs, or comes next, among those of a comparison.
@@ -333,3 +333,8 @@ impl Session {
 
 #[cfg(test)]
 mod tests;
+
+/// Whether the decoder moves the cursor in a block.
+fn is_decoded(plan: &BlockPlan) -> bool {
+    plan.block.mode() == Mode::Control
+}

@@ -133,9 +133,11 @@ pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
         })
         .collect();
     let channels: Vec<usize> = headers.iter().map(|header| header.channels).collect();
-    let rest = configuration.reference.learnt.as_ref().map(|learnt| learnt.document.text());
-    for stream in streams.iter_mut().filter(|stream| stream.derived.is_some()) {
-        stream.features.rest.clone_from(&rest);
+    if let Some(learnt) = &configuration.reference.learnt {
+        for (stream, configured) in streams.iter_mut().zip(&configuration.stream) {
+            let is_learnt = learnt.document.streams.iter().any(|stream| stream.key == configured.key());
+            stream.features.rest = is_learnt.then(|| learnt.document.text());
+        }
     }
     let labels = model.as_ref().map(|model| model.stream_labels(&channels)).unwrap_or_default();
     for (place, (stream, header)) in streams.iter_mut().zip(&found.streams).enumerate() {

@@ -5,6 +5,7 @@ use kalmind_types::{Actor, LslTime, OutputState, Phase, SessionChange, TickOutpu
 use super::{
     BlockState, Session,
     action::SessionAction,
+    is_decoded,
     reference::{ReferenceStatus, Rest},
     status::SessionState,
 };
@@ -80,9 +81,15 @@ impl Session {
         }
     }
 
+    /// Whether the next block begins only once the stages that are on their way are in force: they stay as they are in it.
+    pub(super) fn waits_for_stages(&self) -> bool {
+        self.learning.stages_are_coming && self.plan().is_some_and(is_decoded)
+    }
+
     /// Other stages are in force: what was gathered before is of other features, and so is what the decoder decodes from now on,
-    /// which has to show anew what it is worth.
+    /// which has to show anew what it is worth. Of which rest they are, who learns from one says next.
     pub(super) fn stages_changed(&mut self) {
+        self.learning.reference = None;
         self.calibration = None;
         self.judge.other_model();
         self.overridden_by = None;
@@ -104,8 +111,8 @@ impl Session {
             Ok(reference) => {
                 let ReferenceStatus { text, warnings, .. } = reference.clone();
                 self.publish(now, Actor::Daemon, SessionChange::ReferenceLearnt { text, warnings }, actions);
-                self.learning.reference = Some(reference);
                 self.stages_changed();
+                self.learning.reference = Some(reference);
                 self.end_block(now, BlockState::Done, actions);
             }
             Err(why) => self.rest_failed(now, &why, actions),

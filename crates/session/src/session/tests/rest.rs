@@ -20,6 +20,7 @@ fn learnt() -> ReferenceStatus {
         text: "of today".to_owned(),
         made,
         seconds: 60.0,
+        streams: vec!["array".to_owned()],
         warnings: vec!["channel 3 is dead".to_owned()],
     }
 }
@@ -178,6 +179,37 @@ fn stages_are_frozen_while_a_block_runs_in_which_the_decoder_moves_the_cursor() 
     assert!(rig.session.freezes_stages());
     rig.ask(SessionRequest::End).unwrap();
     assert!(!rig.session.freezes_stages());
+}
+
+#[test]
+fn a_block_in_which_the_decoder_moves_the_cursor_waits_for_stages_that_are_on_their_way() {
+    let mut rig = Rig::new(vec![block(TaskBlock::OpenLoop, 5.0), block(TaskBlock::ClosedLoop, 5.0)]);
+    rig.handle(SessionInput::StagesComing(true)).unwrap();
+    rig.open();
+    rig.seconds(1.0);
+    assert_eq!(rig.state(), SessionState::Running, "nothing is decoded in an open loop");
+    rig.seconds(4.4);
+    rig.fit(Ok(model(1, false)));
+    rig.seconds(5.0);
+    let status = rig.session.status();
+    assert_eq!((status.state, status.block), (SessionState::Resting, Some(1)));
+    assert!(status.message.contains("come into force first"), "{status:?}");
+    rig.handle(SessionInput::StagesChanged).unwrap();
+    rig.handle(SessionInput::StagesComing(false)).unwrap();
+    rig.seconds(0.1);
+    let status = rig.session.status();
+    assert_eq!(status.state, SessionState::Running);
+    assert!(!status.message.contains("come into force"), "{status:?}");
+}
+
+#[test]
+fn stages_that_somebody_else_changes_are_of_no_rest_any_more() {
+    let mut rig = resting();
+    rig.seconds(6.2);
+    rig.handle(SessionInput::Learnt { number: 0, result: Ok(learnt()) }).unwrap();
+    assert_eq!(rig.session.status().reference, Some(learnt()));
+    rig.handle(SessionInput::StagesChanged).unwrap();
+    assert_eq!(rig.session.status().reference, None);
 }
 
 #[test]
