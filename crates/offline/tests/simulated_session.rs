@@ -231,6 +231,7 @@ impl Audience for Keeps {
             | SessionInput::ModeAsked(_)
             | SessionInput::Silent(_)
             | SessionInput::StagesChanged
+            | SessionInput::StagesComing(_)
             | SessionInput::Learnt { .. } => {
                 panic!("nobody is there to do so")
             }
