@@ -255,7 +255,7 @@ fn run(arguments: &DemoArguments, configuration: Configuration, network: &Networ
     };
     let Found { plan, outlets, .. } = found;
     let options = RunOptions {
-        presets: presets_with(&preset)?,
+        presets: presets_with(&preset, &plan.configuration)?,
         seed: Some(arguments.seed),
         shuffled_labels: arguments.shuffled_labels,
         hand: arguments.mouse,

@@ -7,6 +7,7 @@ use kalmind_session::{AssistancePoint, BlockPlan, ComparePlan, Preset};
 use kalmind_types::TaskBlock;
 
 use super::{
+    Configuration,
     document::{Document, bytes_of, errors, text_of},
     problem::{ConfigurationErrors, Problem},
     rule::Rule,
@@ -125,6 +126,22 @@ const BUILT_IN: [(&str, &str); 7] = [
 /// None that a test has not seen.
 pub fn built_in_presets() -> Result<Vec<Preset>, ConfigurationErrors> {
     BUILT_IN.iter().map(|(file_name, text)| parse_preset(text, file_name)).collect()
+}
+
+impl Configuration {
+    /// The presets that come with Kalmind, with the decoder that this configuration states, where it states one.
+    ///
+    /// # Errors
+    /// See [`built_in_presets`].
+    pub fn presets(&self) -> Result<Vec<Preset>, ConfigurationErrors> {
+        let mut presets = built_in_presets()?;
+        if self.gives("task.decoder") {
+            for preset in &mut presets {
+                preset.decoder = Some(self.task.decoder.to_string());
+            }
+        }
+        Ok(presets)
+    }
 }
 
 /// The preset of this name, or the one in the file of this name.

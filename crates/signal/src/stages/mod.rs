@@ -25,6 +25,7 @@ mod stage;
 mod state;
 mod succession;
 mod weights;
+mod wide;
 mod windows;
 
 use serde::{Deserialize, Serialize};

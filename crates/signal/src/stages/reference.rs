@@ -6,10 +6,10 @@ use kalmind_types::{Counted, StreamOutput};
 use serde::{Deserialize, Serialize};
 
 use super::channels::ChannelName;
-use super::rows::Rows;
+use super::rows::{Row, Rows};
 use super::stage::{Signal, Stage, StageError, StageKind};
 use super::state::{StateError, StateReader, StateWriter};
-use super::weights::{Block, block};
+use super::weights::{Block, TOGETHER, block};
 
 /// What is taken away from a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -350,14 +350,18 @@ impl Stage for Reference {
     }
 
     fn process(&mut self, input: &Rows, output: &mut Rows) {
-        let excluded = |channel: usize| self.excluded.get(channel).copied().unwrap_or(true);
-        let is_left_out = |channel: usize| self.left_out.get(channel).copied().unwrap_or(false);
-        for row in input.iter() {
-            let is_bad = |channel: usize| row.invalid.get(channel).copied().unwrap_or(true) || excluded(channel);
-            match &self.plan {
-                Plan::Averages(averages) => {
+        let Self { plan, excluded, left_out, lost, .. } = self;
+        let is_excluded = |channel: usize| excluded.get(channel).copied().unwrap_or(true);
+        let is_left_out = |channel: usize| left_out.get(channel).copied().unwrap_or(false);
+        let is_bad = |row: &Row<'_>, channel: usize| {
+            row.invalid.get(channel).copied().unwrap_or(true) || is_excluded(channel)
+        };
+        let mut rows = input.iter();
+        match plan {
+            Plan::Averages(averages) => {
+                for row in rows {
                     let (values, invalid) = output.push_like(row);
-                    for (array, members) in averages {
+                    for (array, members) in &*averages {
                         let (mean, is_valid) = mean(members, row.values, row.invalid);
                         let values = values.get_mut(array.clone()).unwrap_or_default();
                         let invalid = invalid.get_mut(array.clone()).unwrap_or_default();
@@ -366,38 +370,54 @@ impl Stage for Reference {
                             *invalid |= !is_valid;
                         }
                     }
-                    mark_excluded(invalid, &self.excluded);
+                    mark_excluded(invalid, excluded);
                 }
-                Plan::Differences(lists) => {
+            }
+            Plan::Differences(lists) => {
+                for row in rows {
                     let (values, invalid) = output.push(row.mark);
-                    for ((value, invalid), (channel, others)) in values.iter_mut().zip(invalid).zip(lists) {
+                    for ((value, invalid), (channel, others)) in values.iter_mut().zip(invalid).zip(&*lists) {
                         let (mean, is_valid) = mean(others, row.values, row.invalid);
                         let given = row.values.get(*channel).copied().unwrap_or(0.0);
                         *value = given - mean;
-                        *invalid = is_bad(*channel) || !is_valid;
+                        *invalid = is_bad(&row, *channel) || !is_valid;
                     }
                 }
-                Plan::Regression(blocks) => {
-                    let (values, invalid) = output.push_like(row);
-                    for block in blocks {
-                        values.get_mut(block.outputs.clone()).unwrap_or_default().fill(0.0);
-                        block.add(row.values, |from| !is_bad(from), values);
+            }
+            Plan::Regression(blocks) => {
+                let width = output.channels();
+                while rows.len() > 0 {
+                    let together: [_; TOGETHER] = core::array::from_fn(|_| rows.next());
+                    for row in together.iter().flatten() {
+                        let (_, invalid) = output.push_like(*row);
+                        mark_excluded(invalid, excluded);
                     }
-                    mark_excluded(invalid, &self.excluded);
+                    let values = output.newest_values(together.iter().flatten().count());
+                    for block in &mut *blocks {
+                        block.sum(&together, |row, from| !is_bad(row, from), values, width);
+                    }
                 }
-                Plan::Matrix(block) => {
-                    let (values, invalid) = output.push(row.mark);
-                    block.add(row.values, |from| !is_left_out(from), values);
-                    let columns = block.columns.chunks_exact(block.outputs.len().max(1));
-                    let counts = row.invalid.iter().zip(&self.left_out).map(|(invalid, out)| *invalid && !*out);
-                    for (column, _) in columns.zip(counts).filter(|(_, counts)| *counts) {
-                        for (invalid, weight) in invalid.iter_mut().zip(column) {
-                            *invalid |= *weight != 0.0;
+            }
+            Plan::Matrix(block) => {
+                let width = output.channels();
+                while rows.len() > 0 {
+                    let together: [_; TOGETHER] = core::array::from_fn(|_| rows.next());
+                    for row in together.iter().flatten() {
+                        let (_, invalid) = output.push(row.mark);
+                        let columns = block.columns.chunks_exact(block.outputs.len().max(1));
+                        let counts =
+                            row.invalid.iter().zip(&*left_out).map(|(invalid, out)| *invalid && !*out);
+                        for (column, _) in columns.zip(counts).filter(|(_, counts)| *counts) {
+                            for (invalid, weight) in invalid.iter_mut().zip(column) {
+                                *invalid |= *weight != 0.0;
+                            }
+                        }
+                        for (invalid, lost) in invalid.iter_mut().zip(&*lost) {
+                            *invalid |= *lost;
                         }
                     }
-                    for (invalid, lost) in invalid.iter_mut().zip(&self.lost) {
-                        *invalid |= *lost;
-                    }
+                    let values = output.newest_values(together.iter().flatten().count());
+                    block.sum(&together, |_, from| !is_left_out(from), values, width);
                 }
             }
         }

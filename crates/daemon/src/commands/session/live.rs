@@ -121,7 +121,7 @@ fn run_preset(
     let Found { plan, streams: found, outlets } = found;
     let save = SavedModels::of(&plan.configuration).filter(|_| plan.configuration.models.save);
     let options = RunOptions {
-        presets: presets_with(preset)?,
+        presets: presets_with(preset, &plan.configuration)?,
         calibrate: Some(calibrate),
         record: live.record.clone(),
         save,
