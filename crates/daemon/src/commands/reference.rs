@@ -8,7 +8,7 @@ use kalmind_offline::{
     features::{AverageBy, ReferenceOptions, ScaleBy, learn_reference},
     tables::require_other_file,
 };
-use kalmind_recording::{Existing, write_new_file};
+use kalmind_recording::{Existing, require_writable, write_new_file};
 use kalmind_types::Counted;
 
 use crate::{
@@ -68,10 +68,10 @@ pub struct ReferenceArguments {
     #[arg(long, value_name = "PART", default_value_t = 1e-3, value_parser = ridge)]
     ridge: f64,
     /// Begin of the stretch, in seconds from the first sample.
-    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, allow_negative_numbers = true, value_parser = seconds)]
     from: f64,
     /// Its end.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, allow_negative_numbers = true, value_parser = seconds)]
     to: f64,
     /// Encoding of a recording's texts, such as latin1 or gbk [default: UTF-8, and windows-1252 where a text is not].
     #[arg(long, value_name = "NAME", value_parser = encoding)]
@@ -98,6 +98,7 @@ impl Command for ReferenceArguments {
             return Err(anyhow::anyhow!("--from {} --to {}: no time lies in between", self.from, self.to))
                 .or_usage();
         }
+        require_writable(output, Existing::Replace).or_work()?;
         let configuration = beginning::load_to_learn(config)?;
         let (plan, texts) = plan_features(&configuration, recording, *encoding)?;
         for text in &texts {
@@ -118,7 +119,8 @@ impl Command for ReferenceArguments {
             from_s: self.from,
             to_s: self.to,
         };
-        let document = learn_reference(recording, &plan, &options, *encoding, &Terminal).or_usage()?;
+        let document = learn_reference(recording, &plan, &options, *encoding, &Terminal);
+        let document = document.or_usage().map_err(|failure| failure.about(recording))?;
         for warning in &document.warnings {
             tracing::warn!("{warning}");
         }

@@ -50,7 +50,7 @@ pub fn learn_reference(
         if asked.is_finite() && found < LEAST_RECEIVED * asked {
             warnings.push(format!(
                 "stream \"{}\": {found:.1} s of the {asked:.1} s of rest are in the recording",
-                stream.key
+                stream.called
             ));
         }
     }
@@ -77,7 +77,7 @@ pub fn learn_rest(
     for stream in plan.streams.iter().filter(|stream| is_learnt_from(stream)) {
         let first = first_time((path, &recorded), stream)?;
         let Some(first) = first.filter(|first| *first <= from) else {
-            return Err(not_whole(&stream.key, "the recording begins after the rest did".to_owned()));
+            return Err(not_whole(&stream.called, "the recording begins after the rest did".to_owned()));
         };
         options.from_s = options.from_s.max(((from - first).0 * 1e3).ceil() / 1e3);
         options.to_s = options.to_s.min(((to - first).0 * 1e3).floor() / 1e3);
@@ -88,7 +88,7 @@ pub fn learn_rest(
         let received = received as f64 / stream.rate_hz;
         if received < LEAST_RECEIVED * seconds {
             let problem = format!("only {received:.1} s of the {seconds:.1} s of rest are in the recording");
-            return Err(not_whole(&stream.key, problem));
+            return Err(not_whole(&stream.called, problem));
         }
     }
     Ok(document(path, &options, streams, warnings))
@@ -117,23 +117,27 @@ fn learn_all(
             let mut stage = stage.clone();
             if is_learnt(&stage) {
                 let before = ChainSettings(settings.clone());
-                let (gathered, samples) =
+                let (gathered, Stretch { received: samples, length_s, settling_s }) =
                     gather((path, recorded), stream, stages, &before, options, encoding, host)?;
                 of_stream = Some(samples);
                 if gathered.rows.len() < 2 * gathered.channels || gathered.is_without_values() {
                     let ReferenceOptions { from_s, to_s, .. } = *options;
-                    let (key, received) = (stream.key.clone(), samples);
-                    return Err(FeaturesError::NoReference { key, from_s, to_s, received });
+                    let (key, received) = (stream.called.clone(), samples);
+                    return Err(if received == 0 {
+                        FeaturesError::NoStretch { key, from_s, to_s, length_s }
+                    } else {
+                        FeaturesError::NoReference { key, from_s, to_s, received, settling_s }
+                    });
                 }
                 let inputs = stages
                     .outputs_of(&before)
-                    .map_err(|error| FeaturesError::Stages { key: stream.key.clone(), error })?;
+                    .map_err(|error| FeaturesError::Stages { key: stream.called.clone(), error })?;
                 let name = |channel: usize| {
                     inputs.get(channel).map_or_else(String::new, |output| output.name.clone())
                 };
                 let told = learn(&mut stage, &gathered, options, &name)
-                    .map_err(|problem| FeaturesError::Reference { key: stream.key.clone(), problem })?;
-                warnings.extend(told.into_iter().map(|told| format!("stream \"{}\": {told}", stream.key)));
+                    .map_err(|problem| FeaturesError::Reference { key: stream.called.clone(), problem })?;
+                warnings.extend(told.into_iter().map(|told| format!("stream \"{}\": {told}", stream.called)));
             }
             settings.push(stage);
         }
@@ -228,6 +232,16 @@ pub fn is_learnt(stage: &StageSettings) -> bool {
     }
 }
 
+/// What there is of a stretch.
+struct Stretch {
+    /// Samples that were received in it.
+    received: u64,
+    /// How long the recording is, as far as it was read.
+    length_s: f64,
+    /// How long the stages settle.
+    settling_s: f64,
+}
+
 /// The samples of the stretch, once these stages have made something of them, and how many were received in it.
 fn gather(
     (path, recorded): (&Path, &Recorded),
@@ -237,7 +251,7 @@ fn gather(
     options: &ReferenceOptions,
     encoding: Option<&'static Encoding>,
     host: &dyn Host,
-) -> Result<(Gathered, u64), FeaturesError> {
+) -> Result<(Gathered, Stretch), FeaturesError> {
     let stages = (!before.0.is_empty()).then(|| FeatureStages {
         settings: before.clone(),
         // which channels are dead is learnt as well
@@ -248,10 +262,10 @@ fn gather(
     let unreadable = |source| FeaturesError::Unreadable { path: path.to_owned(), source };
     let recorded = recorded.streams.iter().find(|recorded| Some(recorded.id) == stream.id);
     let mut intake = Intake::new(0, &stream, &[], false)
-        .map_err(|error| FeaturesError::Stages { key: stream.key.clone(), error })?;
+        .map_err(|error| FeaturesError::Stages { key: stream.called.clone(), error })?;
     let channels = intake.width();
     let mut gathered = Gathered::new(channels);
-    let (mut first, mut received) = (None, 0);
+    let (mut first, mut received, mut length_s) = (None, 0, 0.0_f64);
     let mut progress = host.bytes();
     visit_streams(
         path,
@@ -265,6 +279,7 @@ fn gather(
             }
             first = first.or_else(|| stamps.iter().copied().find(|stamp| stamp.is_finite()));
             let Some(begin) = first else { return ControlFlow::Continue(()) };
+            length_s = stamps.iter().fold(length_s, |length, stamp| length.max(stamp - begin));
             let stretch = options.from_s..options.to_s;
             if stamps.first().is_some_and(|stamp| *stamp > begin + stretch.end) {
                 return ControlFlow::Break(());
@@ -287,5 +302,10 @@ fn gather(
         },
     )
     .map_err(unreadable)?;
-    Ok((gathered, received))
+    if let Some(measured_hz) = intake.other_rate(stream.rate_tolerance) {
+        let (key, nominal_hz) = (stream.called, stream.rate_hz);
+        return Err(FeaturesError::Rate { key, nominal_hz, measured_hz });
+    }
+    let settling_s = intake.settling_s().unwrap_or(0.0);
+    Ok((gathered, Stretch { received, length_s, settling_s }))
 }
