@@ -105,6 +105,7 @@ impl Binner {
             self.accept_sample(stream, index, raw, &block);
         }
         if let Some(intake) = self.streams.get_mut(stream) {
+            intake.note_settling(&block);
             intake.window.push_block(block);
         }
     }
@@ -338,6 +339,7 @@ impl Binner {
             }
             let tick = StreamTick {
                 generation: intake.generation_of(&taken.ranges),
+                settling: intake.settling_of(&taken.ranges, end),
                 ranges: taken.ranges,
                 offset: intake.offset.unwrap_or_default(),
                 health: intake.health,

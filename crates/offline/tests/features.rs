@@ -94,6 +94,7 @@ fn plan(nominal_hz: f64) -> FeaturePlan {
     };
     let stream = |key: &str, id, channels, rate_hz, stages| FeatureStream {
         key: key.to_owned(),
+        called: key.to_owned(),
         id: Some(id),
         channels,
         rate_hz,

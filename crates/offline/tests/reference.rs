@@ -109,6 +109,7 @@ fn plan(stages: &[&str]) -> FeaturePlan {
     FeaturePlan {
         streams: vec![FeatureStream {
             key: "array".to_owned(),
+            called: "array".to_owned(),
             id: Some(1),
             channels: 4,
             rate_hz: RATE_HZ,

@@ -154,6 +154,8 @@ pub enum Cause {
     DecoderNotTested = 21,
     /// `control` was asked for, and on rows that it was not fitted to the decoder errs as much as the mean of the states.
     DecoderNoBetterThanMean = 22,
+    /// The stages of a stream settle after a start, as they declare; what was asked for follows.
+    StagesSettle = 23,
 }
 
 impl Cause {
@@ -197,6 +199,7 @@ impl Reason {
             | Cause::InputUnsteady
             | Cause::NoModel
             | Cause::MeasuringArrival
+            | Cause::StagesSettle
             | Cause::InputTooSlow
             | Cause::ChannelsMasked
             | Cause::ChannelsConstant
@@ -237,6 +240,9 @@ impl fmt::Display for Reason {
             }
             Cause::NoModel => formatter.write_str("no decoder is loaded: calibrate, or set [decoder] model"),
             Cause::MeasuringArrival => formatter.write_str("measuring how samples arrive"),
+            Cause::StagesSettle => formatter.write_str(
+                "the filters of a stream settle: what was asked for begins by itself when they have",
+            ),
             Cause::InputTooSlow => formatter
                 .write_str("samples arrive too late for cursor control: confirm to continue anyway"),
             Cause::ChannelsMasked => formatter.write_str(

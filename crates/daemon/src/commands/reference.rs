@@ -8,7 +8,7 @@ use kalmind_offline::{
     features::{AverageBy, ReferenceOptions, ScaleBy, Stretch, learn_reference},
     tables::require_other_file,
 };
-use kalmind_recording::{Existing, write_new_file};
+use kalmind_recording::{Existing, require_writable, write_new_file};
 use kalmind_types::Counted;
 
 use crate::{
@@ -69,10 +69,10 @@ pub struct ReferenceArguments {
     #[arg(long, value_name = "PART", default_value_t = 1e-3, value_parser = ridge)]
     ridge: f64,
     /// Begin of the stretch, in seconds from the first sample.
-    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, allow_negative_numbers = true, value_parser = seconds)]
     from: f64,
     /// Its end.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, allow_negative_numbers = true, value_parser = seconds)]
     to: f64,
     /// In place of both: a reference that was learnt from this recording, as a session saves one, whose samples are learnt from.
     #[arg(long, value_name = "FILE.json", conflicts_with_all = ["from", "to"])]
@@ -124,6 +124,8 @@ impl Command for ReferenceArguments {
         let Self { recording, config, output, encoding, .. } = self;
         let read = [recording, config].into_iter().chain(&self.stretch_of);
         require_other_file("-o", output, read).or_usage()?;
+        let stretch = self.stretch()?;
+        require_writable(output, Existing::Replace).or_work()?;
         let configuration = beginning::load_to_learn(config)?;
         let (plan, texts) = plan_features(&configuration, recording, *encoding)?;
         for text in &texts {
@@ -142,9 +144,8 @@ impl Command for ReferenceArguments {
             quietest: self.quietest.into(),
             ridge: self.ridge,
         };
-        let stretch = self.stretch()?;
-        let document =
-            learn_reference(recording, &plan, &stretch, &options, *encoding, &Terminal).or_usage()?;
+        let document = learn_reference(recording, &plan, &stretch, &options, *encoding, &Terminal);
+        let document = document.or_usage().map_err(|failure| failure.about(recording))?;
         for warning in &document.warnings {
             tracing::warn!("{warning}");
         }

@@ -77,6 +77,8 @@ pub(super) struct Intake {
     generation_before: u32,
     /// Of the newest bin with samples.
     binned_generation: u32,
+    /// The newest samples from before the stages had settled after a start, and when they have.
+    settling: Option<(IndexRange, LslTime)>,
 }
 
 impl Intake {
@@ -100,6 +102,7 @@ impl Intake {
             made_since: 0,
             generation_before: 0,
             binned_generation: 0,
+            settling: None,
         }
     }
 
@@ -119,6 +122,27 @@ impl Intake {
             self.generation = block.generation;
             self.made_since = block.first_index;
         }
+    }
+
+    /// Notes whether a block is from before the stages had settled; its samples have been taken in.
+    pub(super) fn note_settling(&mut self, block: &SampleBlock) {
+        let (Some(offset), Some(first)) = (self.offset, block.stamps.first()) else { return };
+        if block.settling.0 <= 0.0 {
+            return;
+        }
+        let end = block.first_index.saturating_add(block.len() as u64);
+        let follows = |range: &IndexRange| range.end.saturating_add(block.lost_before) == block.first_index;
+        let begun = self.settling.map(|(range, _)| range).filter(follows);
+        let first_index = begun.map_or(block.first_index, |range| range.first);
+        let range = IndexRange { first: first_index, end };
+        self.settling = Some((range, first.corrected(offset) + block.settling));
+    }
+
+    /// For how long after its end the stages go on settling, where a bin has samples from before they had settled.
+    pub(super) fn settling_of(&self, ranges: &[IndexRange], end: LslTime) -> Option<Seconds> {
+        let (settling, until) = self.settling?;
+        let meets = |range: &IndexRange| range.first < settling.end && settling.first < range.end;
+        ranges.iter().any(meets).then(|| Seconds((until - end).0.max(0.0)))
     }
 
     /// The oldest generation that made samples of a bin, or of the bin before where it has none.

@@ -243,6 +243,11 @@ impl Intake {
         (is_judged && (measured / self.rate_hz - 1.0).abs() > tolerance).then_some(measured)
     }
 
+    /// How long its stages settle after a start, in seconds; none without stages.
+    pub(super) fn settling_s(&self) -> Option<f64> {
+        self.stages.as_ref().map(|stages| stages.stream.chain().settling() as f64 * stages.period)
+    }
+
     /// What was made of gaps and values that are no numbers, a sentence each.
     pub(super) fn remarks(&self, key: &str) -> Vec<String> {
         let IntakeCounts { missing, unstamped, .. } = self.counts;

@@ -19,6 +19,8 @@ use crate::host::Host;
 /// How far ahead of the others the samples of a stream may stand in the file, in seconds: recorders write them as they come.
 /// Those of a stream that are further behind are late, and counted.
 const READ_AHEAD: f64 = 30.0;
+/// Filters that settle for less are not worth a word, in seconds.
+const SHORT_S: f64 = 0.1;
 /// Problems of a file that are told one by one.
 const TOLD: usize = 20;
 
@@ -64,7 +66,7 @@ pub fn make_features(
         let intake = Intake::new(place, stream, offsets, crossings.is_some());
         making
             .intakes
-            .push(intake.map_err(|error| FeaturesError::Stages { key: stream.key.clone(), error })?);
+            .push(intake.map_err(|error| FeaturesError::Stages { key: stream.called.clone(), error })?);
     }
     let wanted: Vec<_> = plan.streams.iter().filter_map(|stream| stream_of(stream.id)).collect();
     let mut progress = host.bytes();
@@ -162,7 +164,7 @@ impl Making {
     fn end(self, plan: &FeaturePlan) -> Result<Vec<String>, FeaturesError> {
         for (intake, stream) in self.intakes.iter().zip(&plan.streams) {
             if let Some(measured_hz) = intake.other_rate(stream.rate_tolerance) {
-                let (key, nominal_hz) = (stream.key.clone(), stream.rate_hz);
+                let (key, nominal_hz) = (stream.called.clone(), stream.rate_hz);
                 return Err(FeaturesError::Rate { key, nominal_hz, measured_hz });
             }
         }
@@ -171,8 +173,16 @@ impl Making {
             let told = |(intake, stream): (&Intake, &super::FeatureStream)| {
                 let span = intake.counts.first.zip(intake.counts.last);
                 let when = span.map(|(first, last)| format!(", stamped {first:.3} to {last:.3} s"));
-                let (key, received) = (&stream.key, intake.counts.received);
-                format!("stream \"{key}\" has {received} samples{}", when.unwrap_or_default())
+                let (key, received) = (&stream.called, intake.counts.received);
+                let settling = intake.settling_s().filter(|settling| *settling >= SHORT_S);
+                let settling = settling.map(|settling| {
+                    format!(", of which none is valid before its filters have settled, after {settling:.1} s")
+                });
+                format!(
+                    "stream \"{key}\" has {received} samples{}{}",
+                    when.unwrap_or_default(),
+                    settling.unwrap_or_default()
+                )
             };
             return Err(FeaturesError::NoRows {
                 streams: self.intakes.iter().zip(&plan.streams).map(told).collect(),
@@ -180,11 +190,13 @@ impl Making {
         }
         let mut remarks = Vec::new();
         for (place, (intake, stream)) in self.intakes.iter().zip(&plan.streams).enumerate() {
-            remarks.extend(intake.remarks(&stream.key));
+            remarks.extend(intake.remarks(&stream.called));
             let late = self.binner.counts(place).late;
             if late > 0 {
-                remarks
-                    .push(format!("stream \"{}\": {late} samples came too late for their bin", stream.key));
+                remarks.push(format!(
+                    "stream \"{}\": {late} samples came too late for their bin",
+                    stream.called
+                ));
             }
         }
         if incomplete > 0 {

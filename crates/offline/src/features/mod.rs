@@ -2,7 +2,7 @@
 //! over samples that are read in place of received.
 //!
 //! [`make_features`] makes them of any recording's streams. Nothing is late here: every sample counts as received when its
-//! stamp says, so a bin lacks only what its stamps lack. [`FeatureTable`] holds rows and writes them as files.
+//! stamp says, so a bin lacks only what its stamps lack. [`FeatureFile`] writes rows as files.
 //! [`learn_reference`] learns from a stretch of rest what stages take from it, and [`learn_rest`] does while the recording is
 //! still written.
 
@@ -24,4 +24,4 @@ pub use plan::{FeaturePlan, FeaturePlanner, FeatureStages, FeatureStream};
 pub use reference::{is_learnt, learn_reference, learn_rest};
 pub use reference_document::{AverageBy, ReferenceDocument, ReferenceOptions, ReferenceStream, ScaleBy};
 pub use stretch::Stretch;
-pub use table::{FeatureTable, write_crossings};
+pub use table::{FeatureFile, WrittenFeatures, write_crossings};

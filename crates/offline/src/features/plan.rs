@@ -56,6 +56,8 @@ impl FeatureStages {
 pub struct FeatureStream {
     /// The name under which the configuration knows it.
     pub key: String,
+    /// The name by which people know it: the same, or the recorded stream's where the configuration has none.
+    pub called: String,
     /// The number by which the file knows it; none where it holds no such stream, and a run would go on without.
     pub id: Option<u32>,
     /// Its channels.
@@ -130,7 +132,7 @@ impl FeaturePlan {
         if let Some((own, other)) = others.next() {
             return Some(format!(
                 "its stream \"{}\" sends {} samples a second, that of the first recording {}",
-                own.key, other.rate_hz, own.rate_hz
+                own.called, other.rate_hz, own.rate_hz
             ));
         }
         (self.engine.features != other.engine.features)

@@ -105,27 +105,33 @@ fn learn_all(
     let of_plan: Vec<&FeatureStream> = learnt_from.iter().map(|(stream, _)| *stream).collect();
     let found = stretch.find((path, recorded), &of_plan, encoding)?;
     let (mut streams, mut warnings) = (Vec::new(), Vec::new());
-    for ((stream, stages), samples) in learnt_from.into_iter().zip(found.samples) {
+    let stretches = found.samples.into_iter().zip(found.lengths_s);
+    for ((stream, stages), (samples, length_s)) in learnt_from.into_iter().zip(stretches) {
         let mut settings: Vec<StageSettings> = Vec::new();
         for stage in &stages.settings.0 {
             let mut stage = stage.clone();
             if is_learnt(&stage) {
                 let before = ChainSettings(settings.clone());
-                let gathered = gather((path, recorded), stream, stages, &before, samples, encoding, host)?;
+                let (gathered, settling_s) =
+                    gather((path, recorded), stream, stages, &before, samples, encoding, host)?;
                 if gathered.rows.len() < 2 * gathered.channels || gathered.is_without_values() {
                     let ([from_s, to_s], [first, end]) = (found.seconds, samples);
-                    let (key, received) = (stream.key.clone(), end.saturating_sub(first));
-                    return Err(FeaturesError::NoReference { key, from_s, to_s, received });
+                    let (key, received) = (stream.called.clone(), end.saturating_sub(first));
+                    return Err(if received == 0 {
+                        FeaturesError::NoStretch { key, from_s, to_s, length_s }
+                    } else {
+                        FeaturesError::NoReference { key, from_s, to_s, received, settling_s }
+                    });
                 }
                 let inputs = stages
                     .outputs_of(&before)
-                    .map_err(|error| FeaturesError::Stages { key: stream.key.clone(), error })?;
+                    .map_err(|error| FeaturesError::Stages { key: stream.called.clone(), error })?;
                 let name = |channel: usize| {
                     inputs.get(channel).map_or_else(String::new, |output| output.name.clone())
                 };
                 let told = learn(&mut stage, &gathered, options, &name)
-                    .map_err(|problem| FeaturesError::Reference { key: stream.key.clone(), problem })?;
-                warnings.extend(told.into_iter().map(|told| format!("stream \"{}\": {told}", stream.key)));
+                    .map_err(|problem| FeaturesError::Reference { key: stream.called.clone(), problem })?;
+                warnings.extend(told.into_iter().map(|told| format!("stream \"{}\": {told}", stream.called)));
             }
             settings.push(stage);
         }
@@ -166,7 +172,7 @@ pub fn is_learnt(stage: &StageSettings) -> bool {
     }
 }
 
-/// What these stages make of some of a stream's samples.
+/// What these stages make of some of a stream's samples, and how long they settle.
 fn gather(
     (path, recorded): (&Path, &Recorded),
     stream: &FeatureStream,
@@ -175,7 +181,7 @@ fn gather(
     [from, to]: [u64; 2],
     encoding: Option<&'static Encoding>,
     host: &dyn Host,
-) -> Result<Gathered, FeaturesError> {
+) -> Result<(Gathered, f64), FeaturesError> {
     let stages = (!before.0.is_empty()).then(|| FeatureStages {
         settings: before.clone(),
         // which channels are dead is learnt as well
@@ -185,7 +191,7 @@ fn gather(
     let stream = FeatureStream { stages, ..stream.clone() };
     let recorded = recorded.streams.iter().find(|recorded| Some(recorded.id) == stream.id);
     let mut intake = Intake::new(0, &stream, &[], false)
-        .map_err(|error| FeaturesError::Stages { key: stream.key.clone(), error })?;
+        .map_err(|error| FeaturesError::Stages { key: stream.called.clone(), error })?;
     let mut gathered = Gathered::new(intake.width());
     let mut next = 0;
     // filters have settled by the stretch, as in a run
@@ -223,5 +229,9 @@ fn gather(
         },
     )
     .map_err(|source| FeaturesError::Unreadable { path: path.to_owned(), source })?;
-    Ok(gathered)
+    if let Some(measured_hz) = intake.other_rate(stream.rate_tolerance) {
+        let (key, nominal_hz) = (stream.called, stream.rate_hz);
+        return Err(FeaturesError::Rate { key, nominal_hz, measured_hz });
+    }
+    Ok((gathered, intake.settling_s().unwrap_or(0.0)))
 }

@@ -31,6 +31,8 @@ pub(super) struct Found {
     pub(super) samples: Vec<[u64; 2]>,
     /// The same in seconds from the first sample of the stream that began first.
     pub(super) seconds: [f64; 2],
+    /// How long each stream is, as far as it was looked at.
+    pub(super) lengths_s: Vec<f64>,
 }
 
 /// A stream whose samples are looked for.
@@ -39,7 +41,9 @@ struct Search {
     corrections: ClockCorrections,
     /// Index of the next sample.
     next: u64,
+    /// When the first sample was, and the newest.
     first: Option<f64>,
+    last: f64,
     samples: [Option<u64>; 2],
 }
 
@@ -57,7 +61,12 @@ impl Search {
                     Stretch::Clock(_) => stamp + self.corrections.at(stamp),
                     _ => stamp - *self.first.get_or_insert(stamp),
                 };
-                self.first.get_or_insert(time);
+                self.last = time
+                    - if matches!(stretch, Stretch::Clock(_)) {
+                        *self.first.get_or_insert(time)
+                    } else {
+                        0.0
+                    };
                 if time >= from {
                     self.samples[0].get_or_insert(self.next);
                 }
@@ -88,7 +97,14 @@ impl Stretch {
             .map(|stream| {
                 let recorded = of_stream(stream)?;
                 let corrections = ClockCorrections::of(&recorded.clock_offsets);
-                Some(Search { id: recorded.id, corrections, next: 0, first: None, samples: [None; 2] })
+                Some(Search {
+                    id: recorded.id,
+                    corrections,
+                    next: 0,
+                    first: None,
+                    last: 0.0,
+                    samples: [None; 2],
+                })
             })
             .collect();
         visit_streams(
@@ -112,6 +128,8 @@ impl Stretch {
             Some(Search { next, samples: [from, to], .. }) => [from.unwrap_or(*next), to.unwrap_or(*next)],
         });
         let samples = samples.collect();
+        let lengths_s =
+            searches.iter().map(|search| search.as_ref().map_or(0.0, |search| search.last)).collect();
         let seconds = match self {
             Self::Clock(times) => {
                 let begin = searches.iter().flatten().filter_map(|search| search.first).reduce(f64::min);
@@ -120,7 +138,7 @@ impl Stretch {
             Self::Seconds(seconds) => *seconds,
             Self::Samples(_) => [0.0; 2],
         };
-        Ok(Found { samples, seconds })
+        Ok(Found { samples, seconds, lengths_s })
     }
 }
 
@@ -137,5 +155,6 @@ fn of_known(known: &[(String, [u64; 2])], streams: &[&FeatureStream]) -> Result<
     let seconds = streams.first().zip(samples.first()).map_or([0.0; 2], |(stream, samples)| {
         samples.map(|sample| (sample as f64 / stream.rate_hz * 1e3).round() / 1e3)
     });
-    Ok(Found { samples, seconds })
+    let lengths_s = vec![seconds[1]; samples.len()];
+    Ok(Found { samples, seconds, lengths_s })
 }

@@ -15,7 +15,7 @@ use crate::{
         Gathered, Item, NewestGeneration, ReadError, SessionDocument, SessionReader, StageChanges, Wanted,
         gather,
     },
-    tables::{Part, RecordedTablesError, Session, Tables, TablesError, days_apart},
+    tables::{Part, RecordedTablesError, Session, Tables, TablesError, days_apart, spans},
 };
 
 /// Labels from a session's targets.
@@ -160,7 +160,8 @@ fn stream_tables(
         return Err(RecordedTablesError::Clocks { stream: wanted.to_owned(), clocks });
     }
     if count == 0 {
-        return Err(RecordedTablesError::NoOverlap(wanted.to_owned()));
+        let spans = spans(("ticks", &ticks), ("the stream", &finite(&stamps)));
+        return Err(RecordedTablesError::NoOverlap { stream: wanted.to_owned(), spans });
     }
     fill_with_means(&mut features, width);
     let units = stream.header.units.as_ref();

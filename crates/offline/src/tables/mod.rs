@@ -269,6 +269,17 @@ pub(crate) fn days_apart(first: (&str, Option<&[f64]>), second: (&str, Option<&[
     (groups.len() > 1).then(|| told.collect::<Vec<_>>().join(", those of "))
 }
 
+/// From when to when two things are, in brackets; nothing where one of them has no times.
+pub(crate) fn spans(first: (&str, &[f64]), second: (&str, &[f64])) -> String {
+    let span = |(name, times): (&str, &[f64])| {
+        Some(format!("{name} from {:.1} to {:.1} s", times.first()?, times.last()?))
+    };
+    match (span(first), span(second)) {
+        (Some(first), Some(second)) => format!(" ({first}, {second})"),
+        _ => String::new(),
+    }
+}
+
 pub(crate) fn median_step(time: &[f64]) -> Option<f64> {
     let mut steps: Vec<f64> = time.windows(2).map(|pair| pair[1] - pair[0]).collect();
     steps.sort_by(f64::total_cmp);
