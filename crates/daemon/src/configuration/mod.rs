@@ -184,6 +184,22 @@ impl Configuration {
         self.stream.iter().any(|stream| stream.stages.iter().any(is_learnt))
     }
 
+    /// Why nothing can be learnt from a rest in a run of this configuration; none where it can. `is_recorded` says whether the run is.
+    #[must_use]
+    pub fn why_no_rest(&self, is_recorded: bool) -> Option<&'static str> {
+        if !self.learns_from_rest() {
+            Some("no stage of a stream takes anything from it (`spikes` and `reference` do)")
+        } else if self.record.what == Recorded::Derived {
+            Some("samples are not recorded as they are received (`what = \"both\"` under [record])")
+        } else if !is_recorded {
+            Some(
+                "the session is not recorded (`folder` under [record]), and it is learnt from the recording",
+            )
+        } else {
+            None
+        }
+    }
+
     /// What the task's marker stream is found by; none where it is not configured.
     #[must_use]
     pub fn marker_stream(&self) -> Option<StreamSelector> {

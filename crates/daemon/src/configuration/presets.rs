@@ -104,11 +104,15 @@ table_of! {
 }
 
 /// Those that come with Kalmind: file, and text.
-const BUILT_IN: [(&str, &str); 7] = [
+const BUILT_IN: [(&str, &str); 8] = [
     ("config/presets/quick-start.toml", include_str!("../../../../config/presets/quick-start.toml")),
     (
         "config/presets/rapid-calibration.toml",
         include_str!("../../../../config/presets/rapid-calibration.toml"),
+    ),
+    (
+        "config/presets/rest-and-calibration.toml",
+        include_str!("../../../../config/presets/rest-and-calibration.toml"),
     ),
     ("config/presets/eleven-minutes.toml", include_str!("../../../../config/presets/eleven-minutes.toml")),
     ("config/presets/grid-evaluation.toml", include_str!("../../../../config/presets/grid-evaluation.toml")),

@@ -23,7 +23,7 @@ use kalmind_types::Actor;
 use serde_json::json;
 
 use crate::{
-    configuration::{Configuration, Recorded},
+    configuration::Configuration,
     desk::{DeskHandle, Learner, StagesStatus, Stretch},
     models::{saved::SavedModels, saved_references},
     recorder::RecorderHandle,
@@ -66,19 +66,11 @@ impl Resting {
         desk: &DeskHandle,
     ) -> Result<Self, String> {
         let configuration = plan.configuration.clone();
-        if !configuration.learns_from_rest() {
-            return Err(
-                "no stage of a stream takes anything from it (`spikes` and `reference` do)".to_owned()
-            );
-        }
-        if configuration.record.what == Recorded::Derived {
-            let why = "samples are not recorded as they are received (`what = \"both\"` under [record])";
-            return Err(why.to_owned());
-        }
-        let recorder = recorder.ok_or_else(|| {
-            "the session is not recorded (`folder` under [record]), and it is learnt from the recording"
-                .to_owned()
-        })?;
+        let why = configuration.why_no_rest(recorder.is_some());
+        let recorder = match (why, recorder) {
+            (None, Some(recorder)) => recorder,
+            (why, _) => return Err(why.unwrap_or_default().to_owned()),
+        };
         let folder = save.map(|saved| saved.folder().to_owned());
         Ok(Self { configuration, recorder, folder, stages: Arc::clone(stages), desk: desk.clone() })
     }
