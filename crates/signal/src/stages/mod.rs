@@ -11,6 +11,7 @@
     clippy::panic
 )]
 
+mod burg;
 mod butterworth;
 mod chain;
 mod channel_health;
@@ -115,6 +116,7 @@ registry! {
     Filter, FilterSettings => filter,
     Reference, ReferenceSettings => reference,
     Rectify, RectifySettings => rectify,
+    ArSpectrum, ArSpectrumSettings => ar_spectrum,
     Decimate, DecimateSettings => decimate,
     Power, PowerSettings => power,
     Spikes, SpikesSettings => spikes,
