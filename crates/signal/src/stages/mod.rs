@@ -11,6 +11,7 @@
     clippy::panic
 )]
 
+mod arrays;
 mod burg;
 mod butterworth;
 mod chain;
@@ -83,6 +84,17 @@ macro_rules! registry {
                 match self {
                     $(Self::$Kind(_) => <$file::$Kind as StageKind>::NAME),+
                 }
+            }
+
+            /// The stage of this name with these settings; none where there is no such stage.
+            pub fn named<'de, D: serde::Deserializer<'de>>(
+                name: &str,
+                settings: D,
+            ) -> Option<Result<Self, D::Error>> {
+                $(if name == <$file::$Kind as StageKind>::NAME {
+                    return Some(<$Settings as Deserialize>::deserialize(settings).map(Self::$Kind));
+                })+
+                None
             }
 
             /// What the stage does with its settings, in a few words.
