@@ -1,7 +1,5 @@
 //! What a stretch of rest fixes of one stage: thresholds, dead and quietest channels, weights.
 
-use core::ops::Range;
-
 use kalmind_fitting::regression_reference;
 use kalmind_signal::{ChannelName, ReferenceKind, StageSettings};
 
@@ -153,10 +151,7 @@ pub(super) fn learn(
                     told.push(format!("channel {} is dead: it is left out of the reference", name(*channel)));
                 }
             }
-            let arrays: Vec<Range<usize>> = match reference.arrays.as_slice() {
-                [] => core::iter::once(0..gathered.channels).collect(),
-                arrays => arrays.iter().map(|[first, end]| *first..*end).collect(),
-            };
+            let arrays = reference.members(gathered.channels);
             let excluded: Vec<usize> = (0..gathered.channels)
                 .filter(|channel| {
                     let is_named = |excluded: &ChannelName| match excluded {
@@ -194,7 +189,7 @@ pub(super) fn learn(
                 reference.average_of.clear();
                 for array in arrays {
                     let mut members: Vec<usize> =
-                        array.filter(|channel| !excluded.contains(channel)).collect();
+                        array.into_iter().filter(|channel| !excluded.contains(channel)).collect();
                     members.sort_by(|one, other| sizes[*one].total_cmp(&sizes[*other]).then(one.cmp(other)));
                     members.truncate(options.quietest.max(1));
                     members.sort_unstable();

@@ -1,7 +1,5 @@
 //! Weights by which outputs are sums of inputs.
 
-use core::ops::Range;
-
 use super::rows::Row;
 use super::wide::compiled_wide;
 
@@ -13,8 +11,8 @@ pub(super) const TOGETHER: usize = 4;
 /// A dense block of weights.
 #[derive(Clone, Debug)]
 pub(super) struct Block {
-    inputs: Range<usize>,
-    pub(super) outputs: Range<usize>,
+    inputs: Vec<usize>,
+    outputs: Vec<usize>,
     /// For each input, its weight in each output.
     pub(super) columns: Vec<f64>,
     /// The same for one tile of outputs after the other, the last filled up with zeros.
@@ -27,27 +25,22 @@ pub(super) struct Block {
 
 /// A block of these weights.
 pub(super) fn block(
-    inputs: Range<usize>,
-    outputs: Range<usize>,
+    inputs: impl IntoIterator<Item = usize>,
+    outputs: impl IntoIterator<Item = usize>,
     weight: impl Fn(usize, usize) -> f64,
 ) -> Block {
-    let columns = inputs.clone().flat_map(|from| outputs.clone().map(move |to| (from, to)));
-    let columns: Vec<f64> = columns.map(|(from, to)| weight(from, to)).collect();
-    let tiles = outputs.clone().step_by(TILE);
-    let of_tile = |first: usize, from: usize| {
-        core::array::from_fn(|at| {
-            let to = first.saturating_add(at);
-            if outputs.contains(&to) { weight(from, to) } else { 0.0 }
-        })
+    let inputs: Vec<usize> = inputs.into_iter().collect();
+    let outputs: Vec<usize> = outputs.into_iter().collect();
+    let columns = inputs.iter().flat_map(|from| outputs.iter().map(|to| weight(*from, *to))).collect();
+    let of_tile = |from: usize, tile: &[usize]| {
+        core::array::from_fn(|at| tile.get(at).map_or(0.0, |to| weight(from, *to)))
     };
+    let tiles = outputs.chunks(TILE);
+    let tiles = tiles.flat_map(|tile| inputs.iter().map(|from| of_tile(*from, tile)).collect::<Vec<_>>());
     Block {
-        tiles: tiles
-            .clone()
-            .flat_map(|first| inputs.clone().map(move |from| (first, from)))
-            .map(|(first, from)| of_tile(first, from))
-            .collect(),
+        tiles: tiles.collect(),
         given: vec![[0.0; TOGETHER]; inputs.len()],
-        sums: vec![[[0.0; TILE]; TOGETHER]; tiles.len()],
+        sums: vec![[[0.0; TILE]; TOGETHER]; outputs.len().div_ceil(TILE)],
         columns,
         inputs,
         outputs,
@@ -55,6 +48,11 @@ pub(super) fn block(
 }
 
 impl Block {
+    /// How many outputs there are.
+    pub(super) fn width(&self) -> usize {
+        self.outputs.len()
+    }
+
     /// The weighted sums of the inputs that count in each of a few rows, in the order of the inputs, written to the block's
     /// outputs in these rows of `width` values each.
     pub(super) fn sum(
@@ -64,19 +62,19 @@ impl Block {
         values: &mut [f64],
         width: usize,
     ) {
-        for (from, given) in self.inputs.clone().zip(&mut self.given) {
+        for (from, given) in self.inputs.iter().zip(&mut self.given) {
             for (given, row) in given.iter_mut().zip(rows) {
-                let value = row.as_ref().and_then(|row| row.values.get(from).filter(|_| counts(row, from)));
+                let value = row.as_ref().and_then(|row| row.values.get(*from).filter(|_| counts(row, *from)));
                 *given = value.copied().unwrap_or(0.0);
             }
         }
         weighted(&self.tiles, &self.given, &mut self.sums);
         for (row, values) in values.chunks_exact_mut(width.max(1)).enumerate() {
-            let values = values.get_mut(self.outputs.clone()).unwrap_or_default();
-            for (values, sums) in values.chunks_mut(TILE).zip(&self.sums) {
-                let sums = sums.get(row).into_iter().flatten();
-                for (value, sum) in values.iter_mut().zip(sums) {
-                    *value = *sum;
+            for (tile, sums) in self.outputs.chunks(TILE).zip(&self.sums) {
+                for (to, sum) in tile.iter().zip(sums.get(row).into_iter().flatten()) {
+                    if let Some(value) = values.get_mut(*to) {
+                        *value = *sum;
+                    }
                 }
             }
         }
@@ -84,7 +82,7 @@ impl Block {
 
     /// Whether an output loses half of its weights or more, by their sizes, where these inputs are left out.
     pub(super) fn loses_half(&self, output: usize, left_out: &[bool]) -> bool {
-        let columns = self.columns.chunks_exact(self.outputs.len().max(1));
+        let columns = self.columns.chunks_exact(self.width().max(1));
         let sizes = columns.map(|column| column.get(output).map_or(0.0, |weight| weight.abs()));
         let (mut all, mut out) = (0.0, 0.0);
         for (size, is_out) in sizes.zip(left_out) {
