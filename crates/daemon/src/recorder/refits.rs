@@ -227,7 +227,7 @@ impl Session {
 
     /// Fits to what there is, with the hyperparameters of an earlier fit where there is one.
     fn fit(&self, spec: &str, earlier: Option<FitReport>) -> CalibrationFit {
-        let earlier = earlier.map(|report| EarlierFit { report, covariance_scale: None });
+        let earlier = earlier.map(|report| EarlierFit { report, covariance_scale: None, reduction: None });
         let settings = FitSettings { keep: earlier.map(Box::new), ..FitSettings::default() };
         let (spec, rows) = (spec.parse().expect("a decoder"), self.calibration());
         fit_calibration(&rows, &spec, &self.demand, None, true, &settings, &mut |_| {}).expect("a fit")
