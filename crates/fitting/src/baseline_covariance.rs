@@ -22,7 +22,7 @@ pub(crate) fn calibrate(
     report: &mut FitReport,
 ) {
     let wanted = spec.options.covariance_scale.unwrap_or(Choice::Auto);
-    let scale = match held_out_errors(parameters, spec, whole, settings) {
+    let scale = match held_out_errors(parameters, spec, whole, settings, None) {
         Ok((errors, held_out)) => {
             report.held_out = Some(held_out);
             let (scale, distances) = match wanted {

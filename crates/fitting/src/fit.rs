@@ -75,9 +75,8 @@ pub fn fit(
             held_out_fits::keep_quality(&earlier.report, &mut report)
         }
         None if scales_itself && selects => {
-            progress(FitProgress::new("held-out selection", 0.9));
             let fixed = report.fixed(&spec, &mut FitReport::default())?;
-            held_out_fits::judge(&parameters, &fixed, &whole, settings, &mut report);
+            held_out_fits::judge(&parameters, &fixed, &whole, settings, &mut report, progress);
         }
         _ if scales_itself => {}
         Some(EarlierFit { report: earlier, covariance_scale: Some(scale), .. }) => {

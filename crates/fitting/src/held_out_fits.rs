@@ -1,5 +1,6 @@
 //! How good a decoder is, by fits that leave rows out: once more without each of five blocks of consecutive trials, or rows where
-//! there are none, each of which decodes its block from the first row. Cost: five fits, on all cores.
+//! there are none, each of which decodes its block from the first row. Cost: five fits, on all cores. Which features a decoder takes is
+//! found in each of them anew: rows that chose them would speak well of them.
 
 use core::ops::Range;
 use std::borrow::Cow;
@@ -15,7 +16,7 @@ use crate::held_out::HeldOut;
 use crate::learner::Examples;
 use crate::reduction::{fit_reduction, reduced};
 use crate::windows::folds_of;
-use crate::{FitReport, FitSettings};
+use crate::{FitProgress, FitReport, FitSettings};
 use kalmind_filter::published_covariance::Measure;
 use kalmind_filter::{DecoderSpec, FitQuality, Folds, KernelPath, Parameters, TrainingData};
 
@@ -26,8 +27,9 @@ pub(crate) fn judge(
     whole: &Examples<'_>,
     settings: &FitSettings,
     report: &mut FitReport,
+    progress: &mut dyn FnMut(FitProgress),
 ) {
-    match held_out_errors(parameters, spec, whole, settings) {
+    match held_out_errors(parameters, spec, whole, settings, Some(progress)) {
         Ok((errors, held_out)) => {
             report.covers(&covariance_calibration::scaled(&errors, |_row| 1.0), parameters.dimension());
             report.held_out = Some(held_out);
@@ -47,12 +49,14 @@ pub(crate) fn keep_quality(earlier: &FitReport, report: &mut FitReport) {
     report.quality = earlier.quality.clone().map(|quality| FitQuality { of_earlier_fit: true, ..quality });
 }
 
-/// What the decoder errs and says in rows that it was not fitted to, in time order.
+/// What the decoder errs and says in rows that it was not fitted to, in time order. With `progress` one fit follows the other,
+/// each on all cores by itself and with its part of the budget, so that a long one can be watched and given up.
 pub(crate) fn held_out_errors(
     parameters: &Parameters,
     spec: &DecoderSpec,
     whole: &Examples<'_>,
     settings: &FitSettings,
+    progress: Option<&mut dyn FnMut(FitProgress)>,
 ) -> Result<(Vec<HeldOutError>, HeldOut), String> {
     let data = whole.data;
     let truth = &*what_it_decodes(spec.decoder, data);
@@ -60,10 +64,21 @@ pub(crate) fn held_out_errors(
     let all: Vec<usize> = (0..data.rows()).collect();
     let (of, folds) = folds_of(data, &all);
     let count = folds.len();
-    let blocks: Result<Vec<Block>, String> = folds
-        .into_par_iter()
-        .map(|block| held_out_block(&block, spec, whole, truth, settings, &measure))
-        .collect();
+    let fit_without = |block: &Range<usize>, settings: &FitSettings, told: &mut dyn FnMut(FitProgress)| {
+        held_out_block(block, spec, whole, truth, settings, &measure, told)
+    };
+    let blocks: Result<Vec<Block>, String> = match progress {
+        None => folds.into_par_iter().map(|block| fit_without(&block, settings, &mut |_| ())).collect(),
+        Some(progress) => {
+            let one_by_one = folds.iter().enumerate().map(|(at, block)| {
+                let budget = settings.budget.map(|budget| budget.part(1.0 / (count - at) as f64));
+                let settings = FitSettings { budget, ..settings.clone() };
+                let done = 0.9 + 0.1 * at as f64 / count as f64;
+                fit_without(block, &settings, &mut |_| progress(FitProgress::new("held-out selection", done)))
+            });
+            one_by_one.collect()
+        }
+    };
     let mut found = Block::default();
     for block in blocks? {
         found.errors.extend(block.errors);
@@ -103,6 +118,7 @@ fn held_out_block(
     truth: &TrainingData,
     settings: &FitSettings,
     measure: &Measure,
+    progress: &mut dyn FnMut(FitProgress),
 ) -> Result<Block, String> {
     let mut unseen = FitReport::default();
     let Examples { data, background, .. } = *whole;
@@ -116,7 +132,7 @@ fn held_out_block(
         background = reduction.apply(&background).into();
     }
     let features = features.transpose();
-    let fitted = parameters(spec, &others, &background, settings, &mut unseen, &mut |_| ())
+    let fitted = parameters(spec, &others, &background, settings, &mut unseen, progress)
         .map_err(|error| error.to_string())?;
     let mut decoder = spec
         .decoder
