@@ -47,6 +47,7 @@ fn evaluated(spec: &str, features: &DMatrix<f64>, states: &DMatrix<f64>) -> (Acc
         training_hash: Some(data.hash()),
         report: Some(serde_json::to_value(&fitted.report).unwrap()),
         guard: Some(fitted.guard),
+        reduction: fitted.reduction,
         click: None,
         parameters: fitted.parameters,
     };
