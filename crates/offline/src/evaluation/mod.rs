@@ -90,6 +90,7 @@ impl<'a> Evaluation<'a> {
             components: tables.states.columns.clone().unwrap_or_else(|| default_names(tables.states.width)),
             bin_ms: tables.bin_ms,
             remarks: tables.remarks.clone(),
+            closed_loop: splits.splits.iter().any(|split| tables.from_closed_loop(&split.test)),
             channel_names,
             channel_facts,
             perturbations,
