@@ -121,6 +121,7 @@ pub fn plan_features(
                 generation: stages.generation,
                 raw: stages.raw.clone(),
                 channel_health: stages.channel_health,
+                unwatched: stages.unwatched.clone(),
             }),
         })
         .collect();
