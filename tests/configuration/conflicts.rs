@@ -219,6 +219,25 @@ fn a_mistyped_stage_or_key_is_answered_with_what_was_meant() {
 }
 
 #[test]
+fn channels_are_watched_unless_they_count() {
+    let watched = |keys: &str, stages: &str, units: &[&str]| {
+        let text = format!("[[stream]]\ntype = \"EEG\"\n{keys}\nstages = [{stages}]\n");
+        let units: Vec<String> = units.iter().map(|unit| (*unit).to_owned()).collect();
+        accepted(&text).stream[0].watches_channels(&units)
+    };
+    let (identity, spikes) = ("{ stage = \"identity\" }", "{ stage = \"spikes\", scales = [1] }");
+    assert!(
+        watched("binning = \"mean\"", identity, &[])
+            && watched("binning = \"mean\"", identity, &["uV", "counts"])
+    );
+    assert!(watched("binning = \"sum\"", spikes, &["uV"]), "they are found in a signal");
+    assert!(!watched("binning = \"sum\"", identity, &["uV"]), "what is summed is a count");
+    assert!(!watched("binning = \"mean\"", identity, &["counts", "Spikes"]));
+    assert!(watched("binning = \"sum\"\nchannel_health = true", identity, &["counts"]));
+    assert!(!watched("binning = \"mean\"\nchannel_health = false", identity, &[]));
+}
+
+#[test]
 fn maps_of_electrodes_become_arrays_and_stand_in_what_is_written() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("a.toml");

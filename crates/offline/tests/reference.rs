@@ -105,6 +105,7 @@ fn plan(stages: &[&str]) -> FeaturePlan {
         generation: GenerationId([0; 32]),
         raw,
         channel_health: true,
+        unwatched: Vec::new(),
     };
     FeaturePlan {
         streams: vec![FeatureStream {

@@ -305,7 +305,7 @@ impl Derived {
         let output = Rows::with_capacity(chain.signal().outputs.len(), 0);
         let mut stream = DerivedStream::new(chain, channels, rate_hz);
         if stages.channel_health {
-            stream = stream.with_channel_health(settings);
+            stream = stream.with_channel_health(settings).unwatched(&stages.unwatched);
         }
         Ok(Self { stream, stamps: VecDeque::new(), output, period: 1.0 / rate_hz })
     }

@@ -11,6 +11,7 @@ mod intake;
 mod learning;
 mod making;
 mod plan;
+mod reach;
 mod reference;
 mod reference_document;
 mod stretch;

@@ -186,6 +186,7 @@ fn gather(
         settings: before.clone(),
         // which channels are dead is learnt as well
         channel_health: false,
+        unwatched: Vec::new(),
         ..stages.clone()
     });
     let stream = FeatureStream { stages, ..stream.clone() };
