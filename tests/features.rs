@@ -221,6 +221,8 @@ fn what_does_not_fit_is_named() {
         2,
         &["2500 samples a second", "2000.0"],
     );
+    let swapped = "features daemon.toml --config monday.xdf -o x.csv";
+    folder.refuses(swapped, 2, &["monday.xdf", "this is a recording (XDF)"]);
     folder.refuses("features monday.xdf --config daemon.toml -o x.mat", 2, &[".csv or .npz"]);
     let fit = "fit monday.xdf --config daemon.toml --decoder kalman -o m.kalmind";
     folder.refuses(fit, 2, &["--states-stream"]);

@@ -186,7 +186,7 @@ fn filters_that_settle_at_the_start_are_waited_for_and_nobody_has_to_resume() {
     let configuration = laboratory.write(
         "stages.toml",
         &format!(
-            "start = \"control\"\ninstance.name = \"{0}\"\nserver.bind = \"127.0.0.1:0\"\nbins.measure_arrival_s = 0\n\
+            "instance.name = \"{0}\"\nserver.bind = \"127.0.0.1:0\"\nbins.measure_arrival_s = 0\n\
              [[stream]]\nkey = \"EEG\"\nname = \"{0}\"\nbinning = \"mean\"\n\
              stages = [{{ stage = \"iir\", sections = [[1, -1, 0, 1, -0.998, 0]] }}]\n",
             laboratory.name

@@ -19,10 +19,9 @@ use kalmind_types::{
 };
 
 pub use self::{
-    examined::Examiner,
+    examined::{Examiner, SettlingStages},
     history::{BinFacts, History, HistoryRow},
     settings::EngineSettings,
-    settling::SettlingStages,
     staged::StagedModel,
 };
 use self::{

@@ -141,8 +141,8 @@ pub fn write_npz<'a>(
         let bytes = array.npy();
         let rest = if let Array::Spooled(rows) = array { Some(rows) } else { None };
         let length = bytes.len() as u64 + rest.map_or(0, |rows| rows.bytes);
-        let size = u32::try_from(length).map_err(|_| too_large())?;
-        let at = u32::try_from(offset).map_err(|_| too_large())?;
+        let size = u32::try_from(length).map_err(|_larger| too_large())?;
+        let at = u32::try_from(offset).map_err(|_larger| too_large())?;
         let mut crc = Crc::new();
         crc.update(&bytes);
         if let Some(rows) = rest {
@@ -167,7 +167,7 @@ pub fn write_npz<'a>(
         offset += local.len() as u64 + length;
         count += 1;
     }
-    let at = u32::try_from(offset).map_err(|_| too_large())?;
+    let at = u32::try_from(offset).map_err(|_larger| too_large())?;
     let mut end = b"PK\x05\x06\x00\x00\x00\x00".to_vec();
     end.extend([count, count].map(u16::to_le_bytes).concat());
     end.extend([directory.len() as u32, at].map(u32::to_le_bytes).concat());

@@ -109,8 +109,8 @@ fn make(arguments: &FeaturesArguments) -> Outcome<serde_json::Value> {
         let mut take = |crossing: Crossing| spikes.push((number, crossing));
         let take: Option<&mut dyn FnMut(Crossing)> = if events.is_some() { Some(&mut take) } else { None };
         let told = make_features(path, &plan, *encoding, &Terminal, &mut |row| table.push(number, row), take)
-            .map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
-            .or_usage()?;
+            .or_usage()
+            .map_err(|failure| failure.about(path))?;
         remarks.extend(told.into_iter().map(|told| format!("{}: {told}", path.display())));
         first.get_or_insert(plan);
     }

@@ -204,7 +204,8 @@ fn find<'a>(
 /// Which signals of a file without streams are taken, and which are not, where those have other rates.
 fn left_out(recorded: &Recorded, taken: &[Option<&RecordedStream>]) -> Option<String> {
     let is_taken = |stream: &RecordedStream| taken.iter().flatten().any(|taken| taken.id == stream.id);
-    let (taken, others): (Vec<_>, Vec<_>) = recorded.streams.iter().partition(|stream| is_taken(stream));
+    let rated = recorded.streams.iter().filter(|stream| stream.header.nominal_rate_hz > 0.0);
+    let (taken, others): (Vec<_>, Vec<_>) = rated.partition(|stream| is_taken(stream));
     let signals = |streams: &[&RecordedStream]| {
         let one = |stream: &&RecordedStream| {
             let header = &stream.header;

@@ -12,18 +12,12 @@
     reason = "this runs on the tick"
 )]
 
-use kalmind_types::{Cause, Seconds, TickInput};
+use kalmind_types::{Cause, TickInput};
 
-use super::{Engine, examined::Examined};
-
-/// Stages that settle.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SettlingStages {
-    /// Whose: the position of the stream in the configuration. Of several, the one that takes longest.
-    pub stream: usize,
-    /// For how long after the bin.
-    pub left: Seconds,
-}
+use super::{
+    Engine,
+    examined::{Examined, SettlingStages},
+};
 
 impl Engine {
     /// What settled in the newest tick's bin, and kept it from being complete.

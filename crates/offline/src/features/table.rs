@@ -36,14 +36,17 @@ pub struct WrittenFeatures {
 
 #[derive(Debug)]
 enum Form {
-    Table(csv::Writer<NewFile>),
-    Arrays {
-        file: NewFile,
-        time: Vec<f64>,
-        features: SpooledRows,
-        incomplete: Vec<bool>,
-        recording: Vec<u32>,
-    },
+    Table(Box<csv::Writer<NewFile>>),
+    Arrays(Box<Arrays>),
+}
+
+#[derive(Debug)]
+struct Arrays {
+    file: NewFile,
+    time: Vec<f64>,
+    features: SpooledRows,
+    incomplete: Vec<bool>,
+    recording: Vec<u32>,
 }
 
 impl FeatureFile {
@@ -55,7 +58,7 @@ impl FeatureFile {
     /// Where the file cannot be written.
     pub fn table(target: &Path, layout: &FeatureLayout, several: bool) -> anyhow::Result<Self> {
         let mut this = Self::of(
-            Form::Table(csv::Writer::from_writer(NewFile::begin(target, Existing::Replace)?)),
+            Form::Table(Box::new(csv::Writer::from_writer(NewFile::begin(target, Existing::Replace)?))),
             layout,
             several,
         );
@@ -75,7 +78,11 @@ impl FeatureFile {
         let file = NewFile::begin(target, Existing::Replace)?;
         let features = SpooledRows::begin(folder_of(target), layout.width())?;
         let (time, incomplete, recording) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Self::of(Form::Arrays { file, time, features, incomplete, recording }, layout, several))
+        Ok(Self::of(
+            Form::Arrays(Box::new(Arrays { file, time, features, incomplete, recording })),
+            layout,
+            several,
+        ))
     }
 
     fn of(file: Form, layout: &FeatureLayout, several: bool) -> Self {
@@ -108,11 +115,11 @@ impl FeatureFile {
                 }
                 file.write_record(None::<&[u8]>)?;
             }
-            Form::Arrays { time, features, incomplete, recording: recordings, .. } => {
-                features.push(row.values)?;
-                time.push(row.time.0);
-                incomplete.push(row.incomplete);
-                recordings.push(recording);
+            Form::Arrays(arrays) => {
+                arrays.features.push(row.values)?;
+                arrays.time.push(row.time.0);
+                arrays.incomplete.push(row.incomplete);
+                arrays.recording.push(recording);
             }
         }
         self.told.rows += 1;
@@ -130,8 +137,9 @@ impl FeatureFile {
             return Err(failed);
         }
         match file {
-            Form::Table(file) => finish(file)?,
-            Form::Arrays { mut file, time, mut features, incomplete, recording } => {
+            Form::Table(file) => finish(*file)?,
+            Form::Arrays(arrays) => {
+                let Arrays { mut file, time, mut features, incomplete, recording } = *arrays;
                 let arrays = [
                     ("time", Array::Numbers { values: &time, columns: None }),
                     ("features", features.array()?),

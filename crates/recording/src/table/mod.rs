@@ -137,7 +137,9 @@ fn read(bytes: &[u8], file: &str, has_gaps: bool) -> Result<Table, TableError> {
         for (column, rising) in roles.values.iter().zip(&mut rising) {
             let value =
                 if has_gaps { cells.number_or_nothing(*column)? } else { Some(cells.number(*column)?) };
-            value.into_iter().for_each(|value| rising.saw(value));
+            if let Some(value) = value {
+                rising.saw(value);
+            }
             values.push(value.unwrap_or(f64::NAN));
         }
     }
