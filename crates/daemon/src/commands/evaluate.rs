@@ -90,6 +90,10 @@ pub struct EvaluateArguments {
     /// Test on each recording in turn after training on all others.
     #[arg(long, conflicts_with_all = ["model", "folds", "train", "test"])]
     pub leave_one_out: bool,
+    /// Keep every trial in one piece: move the ends of --train and --test, and the edges of folds, to the nearest start of a trial.
+    /// Where there is no task (--task, a session's targets), a gap in time ends a trial.
+    #[arg(long, conflicts_with = "leave_one_out")]
+    pub whole_trials: bool,
     /// The rows are from a closed loop: say with the figures that they are none of online control. Known of the closed loop of
     /// Kalmind sessions.
     #[arg(long)]
@@ -183,6 +187,7 @@ fn options(
     Ok(EvaluateOptions {
         tables,
         division: division(arguments)?,
+        whole_trials: arguments.whole_trials,
         decoders: match &arguments.model {
             Some(path) => Decoders::Model(path.clone()),
             None => Decoders::Fitted(DecoderSpec::parse_list(&arguments.decoders.join(","))?),
@@ -240,6 +245,10 @@ fn division(arguments: &EvaluateArguments) -> anyhow::Result<Division> {
              --test FILE or --leave-one-out"
         ),
         (files, []) => {
+            anyhow::ensure!(
+                !arguments.whole_trials,
+                "--whole-trials: with --test FILE no recording is divided; leave it out, or give rows or --folds"
+            );
             anyhow::ensure!(
                 arguments.train.is_none(),
                 "--train counts the rows of a recording; with --test FILE all rows of the other recordings train"

@@ -10,6 +10,7 @@ pub mod predictions;
 pub mod runs;
 pub mod split;
 pub mod text;
+pub mod trials;
 
 use kalmind_filter::DecoderSpec;
 use kalmind_types::FeatureLayout;
@@ -76,6 +77,9 @@ impl<'a> Evaluation<'a> {
         let shared = splits.splits.iter().filter_map(|split| shared_rows(split, &recordings, &tables));
         let shared: Vec<String> = shared.collect();
         tables.remarks.extend(shared);
+        tables.remarks.extend(splits.by_trials());
+        let tests: Vec<_> = splits.splits.iter().map(|split| split.test.clone()).collect();
+        tables.remarks.extend(trials::carried_over(&tables, &tests, &options.live));
         for remark in &tables.remarks {
             host.note(&format!("note: {remark}"));
         }

@@ -60,6 +60,7 @@ pub(super) fn run(arguments: &ReplayArguments) -> Outcome<()> {
             ..TableOptions::default()
         },
         division,
+        whole_trials: false,
         decoders,
         seed: arguments.seed,
         seeds: 1,
