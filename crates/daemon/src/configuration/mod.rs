@@ -192,9 +192,7 @@ impl Configuration {
         } else if self.record.what == Recorded::Derived {
             Some("samples are not recorded as they are received (`what = \"both\"` under [record])")
         } else if !is_recorded {
-            Some(
-                "the session is not recorded (`folder` under [record]), and it is learnt from the recording",
-            )
+            Some("the session is not recorded (`folder` under [record]), and it is learnt from the recording")
         } else {
             None
         }
