@@ -195,6 +195,67 @@ fn a_regression_has_weights_and_warns_of_a_neighbour_that_takes_most() {
     );
 }
 
+/// 20 s of 1, -1, 1, -1, .. in every channel, each ten times as large as the one before; some of it flat, at an offset.
+fn partly_flat(flat: [core::ops::Range<usize>; 4]) -> Vec<[f64; 4]> {
+    let value = |row: usize, channel: usize| {
+        let size = [1.0, 10.0, 100.0, 10.0][channel];
+        if flat[channel].contains(&(row / 1000)) { 3.0 } else { [size, -size][row % 2] }
+    };
+    (0..20_000).map(|row| [0, 1, 2, 3].map(|channel| value(row, channel))).collect()
+}
+
+#[test]
+fn a_channel_that_is_flat_for_a_while_is_named_and_has_its_scale_from_the_rest_of_them() {
+    // two seconds of 20 are no tenth and more, three are, eleven are the most
+    let rows = partly_flat([0..0, 5..7, 2..5, 9..20]);
+    for by in [ScaleBy::Rms, ScaleBy::Mad] {
+        let (StageSettings::Spikes(spikes), told) = learnt(SPIKES, &rows, by, AverageBy::All) else {
+            panic!("spikes")
+        };
+        let per = if by == ScaleBy::Mad { 0.674_489_750_196_081_7 } else { 1.0 };
+        let expected = [1.0 / per, 10.0 / per, 100.0 / per, 0.0];
+        assert!(
+            spikes
+                .scales
+                .iter()
+                .zip(expected)
+                .all(|(own, right)| (own - right).abs() < 1e-9 * right.max(1.0)),
+            "{spikes:?}"
+        );
+        assert_eq!(
+            told,
+            [
+                "stream \"array\": channel e3 is dead (flat for 11 s of the 20 s): it has no threshold, and no valid count",
+                "stream \"array\": channel e2 was flat for 3 s of the 20 s: its threshold is of the rest of them",
+            ]
+        );
+    }
+}
+
+#[test]
+fn what_was_flat_as_it_was_received_is_so_behind_an_average_of_the_others() {
+    let rows = rest().repeat(10);
+    let mut flat = rows.clone();
+    for row in &mut flat[14_000..] {
+        row[1] = 7.0;
+    }
+    let scales = |rows: &[[f64; 4]]| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rest.xdf");
+        write(&path, rows, 5.0, true);
+        let (scale, average) = (ScaleBy::Rms, AverageBy::All);
+        let options = ReferenceOptions { scale, average, quietest: 2, ridge: 1e-3 };
+        let stretch = Stretch::Seconds([0.0, 20.0]);
+        let found = learn_reference(&path, &plan(&CHAIN), &stretch, &options, None, &Quiet(|| 0.0)).unwrap();
+        let StageSettings::Spikes(spikes) = found.streams[0].stages.0[2].clone() else { panic!("spikes") };
+        (spikes.scales[1], found.warnings.join(" "))
+    };
+    let (whole, _) = scales(&rows);
+    let (partly, told) = scales(&flat);
+    assert!((partly / whole - 1.0).abs() < 0.02, "{partly} and {whole}");
+    assert!(told.contains("channel e1 was flat for 6 s of the 20 s"), "{told}");
+}
+
 #[test]
 fn a_stretch_without_a_valid_value_teaches_nothing() {
     let error = learnt_of(SPIKES, &[[f64::NAN; 4]; 50], ScaleBy::Rms, AverageBy::All, 5.0).unwrap_err();

@@ -230,8 +230,8 @@ impl Audience for Keeps {
             SessionInput::Told { .. }
             | SessionInput::ModeAsked(_)
             | SessionInput::Silent(_)
-            | SessionInput::StagesChanged
             | SessionInput::StagesComing(_)
+            | SessionInput::StagesChanged
             | SessionInput::Learnt { .. } => {
                 panic!("nobody is there to do so")
             }

@@ -29,7 +29,7 @@ mod verdict;
 use std::collections::VecDeque;
 
 use kalmind_types::{
-    Actor, Command, CursorTuning, EventBody, LslTime, Mode, ModelId, OutputState, SessionChange,
+    Actor, Cause, Command, CursorTuning, EventBody, LslTime, Mode, ModelId, OutputState, SessionChange,
     SessionEvent, Target, TaskBlock, TaskState,
 };
 
@@ -107,6 +107,9 @@ pub struct Session {
     decodes: Option<(ModelId, bool)>,
     decodes_clicks: bool,
     shown: Option<OutputState>,
+    /// Why it shows that, and whether it ever showed a signal that could be used.
+    shown_cause: Option<Cause>,
+    was_fresh: bool,
     /// The state of the output since then, where no more ticks come.
     silent: Option<OutputState>,
     newest: Option<LslTime>,
@@ -187,6 +190,8 @@ impl Session {
             decodes: None,
             decodes_clicks: false,
             shown: None,
+            shown_cause: None,
+            was_fresh: false,
             silent: None,
             newest: None,
             wanted: None,
@@ -248,6 +253,8 @@ impl Session {
         let output = tick.output;
         let before = self.newest.replace(output.time);
         (self.shown, self.silent) = (Some(output.state), None);
+        self.shown_cause = output.reason.map(|reason| reason.cause);
+        self.was_fresh |= !output.incomplete && output.state != OutputState::Stale;
         // of a button that nothing drives any more the probability is zero
         self.decodes_clicks = output.click.is_some_and(|click| click.probability > 0.0);
         let before_it = core::mem::replace(&mut self.decodes, tick.model);

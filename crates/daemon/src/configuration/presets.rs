@@ -14,7 +14,7 @@ use super::{
     table::table_of,
 };
 
-/// The longest block and the longest rest, in seconds.
+/// The longest block and the longest pause, in seconds.
 const LONGEST_S: f64 = 14_400.0;
 
 table_of! {
@@ -55,7 +55,7 @@ table_of! {
 }
 
 table_of! {
-    /// One block. Between two blocks the session rests, fits and goes on by itself.
+    /// One block. Between two blocks the session pauses, fits and goes on by itself.
     BlockPlan {
         /// What it is for. `open_loop`: the task moves the cursor and the participant imagines it. `closed_loop`: the decoder
         /// moves it, with help if there is any. `evaluation`: closed loop without help, whose score is reported.
@@ -72,7 +72,7 @@ table_of! {
         options: BTreeMap<String, f64> = BTreeMap::new(), or "each as it is by default";
         /// How long it lasts, in seconds in which the cursor can move.
         seconds: f64 = 0.0, in Rule::Between(1.0, LONGEST_S), or "required, but for a rest, which lasts 60 s";
-        /// Rest before it.
+        /// Pause before it.
         rest_s: f64 = 0.0, in Rule::Between(0.0, LONGEST_S);
         /// `closed_loop`: how much the cursor is helped, from when on. Between two points it changes evenly, after the last it
         /// stays.

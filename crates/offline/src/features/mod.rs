@@ -10,6 +10,7 @@ mod error;
 mod intake;
 mod learning;
 mod making;
+mod pieces;
 mod plan;
 mod reach;
 mod reference;

@@ -18,12 +18,15 @@ use super::{
     intake::Intake,
     learning::{Gathered, learn},
     making::told_problems,
+    pieces::Pieces,
     reference_document::{AverageBy, ReferenceDocument, ReferenceOptions, ReferenceStream},
 };
 use crate::host::Host;
 
 /// So long before the stretch the stages begin to see samples.
 const LEAD_S: f64 = 60.0;
+/// Below so many samples a second nothing is watched for channels that stand still.
+const WATCHED_FROM_HZ: f64 = 100.0;
 /// The part of a stretch that has to be in the recording.
 const LEAST_RECEIVED: f64 = 0.95;
 
@@ -108,12 +111,16 @@ fn learn_all(
     let stretches = found.samples.into_iter().zip(found.lengths_s);
     for ((stream, stages), (samples, length_s)) in learnt_from.into_iter().zip(stretches) {
         let mut settings: Vec<StageSettings> = Vec::new();
+        // which channels were flat when, as they were received
+        let mut raw_flat = None;
         for stage in &stages.settings.0 {
             let mut stage = stage.clone();
             if is_learnt(&stage) {
                 let before = ChainSettings(settings.clone());
-                let (gathered, settling_s) =
-                    gather((path, recorded), stream, stages, &before, samples, encoding, host)?;
+                let gather = |before: &ChainSettings, keeps_rows: bool| {
+                    gather((path, recorded), (stream, stages, before), samples, keeps_rows, encoding, host)
+                };
+                let (gathered, settling_s) = gather(&before, true)?;
                 if gathered.rows.len() < 2 * gathered.channels || gathered.is_without_values() {
                     let ([from_s, to_s], [first, end]) = (found.seconds, samples);
                     let (key, received) = (stream.called.clone(), end.saturating_sub(first));
@@ -129,7 +136,14 @@ fn learn_all(
                 let name = |channel: usize| {
                     inputs.get(channel).map_or_else(String::new, |output| output.name.clone())
                 };
-                let told = learn(&mut stage, &gathered, options, &name)
+                let raw_flat = match &mut raw_flat {
+                    Some(known) => known,
+                    known => known.insert(gather(&ChainSettings(Vec::new()), false)?.0.pieces.flat()),
+                };
+                let received =
+                    |channel: usize| stages.raw.outputs.iter().position(|raw| raw.name == name(channel));
+                let flat = gathered.pieces.flat().with(raw_flat, received);
+                let told = learn(&mut stage, &gathered, &flat, options, &name)
                     .map_err(|problem| FeaturesError::Reference { key: stream.called.clone(), problem })?;
                 warnings.extend(told.into_iter().map(|told| format!("stream \"{}\": {told}", stream.called)));
             }
@@ -172,16 +186,18 @@ pub fn is_learnt(stage: &StageSettings) -> bool {
     }
 }
 
-/// What these stages make of some of a stream's samples, and how long they settle.
+/// What these stages make of some of a stream's samples, and how long they settle; without rows, in which pieces of the stretch
+/// channels are flat alone.
 fn gather(
     (path, recorded): (&Path, &Recorded),
-    stream: &FeatureStream,
-    stages: &FeatureStages,
-    before: &ChainSettings,
+    (stream, stages, before): (&FeatureStream, &FeatureStages, &ChainSettings),
     [from, to]: [u64; 2],
+    keeps_rows: bool,
     encoding: Option<&'static Encoding>,
     host: &dyn Host,
 ) -> Result<(Gathered, f64), FeaturesError> {
+    // where channels may stand still, as counts do, nothing is made of it
+    let judges = stages.channel_health && stream.rate_hz >= WATCHED_FROM_HZ;
     let stages = (!before.0.is_empty()).then(|| FeatureStages {
         settings: before.clone(),
         // which channels are dead is learnt as well
@@ -193,7 +209,9 @@ fn gather(
     let recorded = recorded.streams.iter().find(|recorded| Some(recorded.id) == stream.id);
     let mut intake = Intake::new(0, &stream, &[], false)
         .map_err(|error| FeaturesError::Stages { key: stream.called.clone(), error })?;
-    let mut gathered = Gathered::new(intake.width());
+    let pieces = Pieces::new(intake.width(), [from, to], stream.rate_hz, judges);
+    let gathered = Gathered::new(intake.width(), pieces);
+    let mut gathered = if keeps_rows { gathered } else { gathered.without_rows() };
     let mut next = 0;
     // filters have settled by the stretch, as in a run
     let settles_from = from.saturating_sub((LEAD_S * stream.rate_hz) as u64);
@@ -222,7 +240,7 @@ fn gather(
             while let Some(index) = intake.front_index() {
                 let Some(block) = intake.pop() else { break };
                 if let (true, Samples::Double64(values)) = ((from..to).contains(&index), &block.values) {
-                    gathered.take(values);
+                    gathered.take(index, values);
                 }
                 intake.give_back(block);
             }

@@ -40,6 +40,8 @@ impl Session {
         }
         let passed = before.map_or(0.0, |before| (output.time - before).0);
         match self.state {
+            // what somebody stopped goes on when they say so
+            SessionState::Resting if self.is_stopped() => {}
             SessionState::Resting => {
                 if (0.0..=LONGEST_STEP_S).contains(&passed) {
                     self.elapsed += passed;

@@ -1,6 +1,6 @@
 //! A stretch of rest: nothing moves, and at its end somebody learns from it what thresholds and references are.
 
-use kalmind_types::{Actor, LslTime, OutputState, Phase, SessionChange, TickOutput};
+use kalmind_types::{Actor, Cause, LslTime, OutputState, Phase, SessionChange, TickOutput};
 
 use super::{
     BlockState, Session,
@@ -24,8 +24,8 @@ impl Session {
         actions: &mut Vec<SessionAction>,
     ) {
         let time = output.time;
-        if !matches!(output.state, OutputState::Idle | OutputState::Stale) {
-            // somebody stopped the output, or has the cursor move: no rest, and none of it counts
+        if !self.lets_rest() {
+            // somebody stopped the output, or has the cursor move, or the signal was away: no rest, and none of it counts
             return self.rest_anew();
         }
         let from = before.unwrap_or(time);
@@ -64,6 +64,21 @@ impl Session {
         self.learning.number += 1;
         self.learning.running = Some(number);
         actions.push(SessionAction::Learn { number, from: begun, to: time });
+    }
+
+    /// Whether what the output shows lets a rest go on. Where it is `stale` because the decoder that is there cannot use the signals,
+    /// a rest may be what mends that; bins without a signal are counted; and what nobody has agreed to since the run began,
+    /// since filters took long to settle, is nothing that came in between. After a longer silence the operator is asked.
+    pub(super) fn lets_rest(&self) -> bool {
+        match (self.shown, self.shown_cause) {
+            (Some(OutputState::Idle), _) => true,
+            (Some(OutputState::Stale), Some(Cause::AwaitsResume)) => !self.was_fresh,
+            (Some(OutputState::Stale), cause) => !matches!(
+                cause,
+                Some(Cause::StoppedAndAwaitsResume | Cause::StoppedAndNotFresh | Cause::ShuttingDown)
+            ),
+            _ => false,
+        }
     }
 
     /// The stretch that runs does not count: where it goes on, it begins anew.

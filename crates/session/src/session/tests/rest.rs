@@ -1,6 +1,6 @@
 //! Stretches of rest: what is learnt of them, and what breaks them off.
 
-use kalmind_types::{EventBody, Mode, OutputState, Phase, SessionChange, TaskBlock};
+use kalmind_types::{Cause, EventBody, Mode, OutputState, Phase, SessionChange, TaskBlock};
 
 use super::rig::{BIN_S, Rig, block, model, refused};
 use crate::{ReferenceStatus, SessionInput, SessionRequest, SessionState};
@@ -249,4 +249,61 @@ fn whoever_changes_stages_the_decoder_has_to_show_anew_what_it_is_worth() {
     assert!(before > 0);
     rig.handle(SessionInput::StagesChanged).unwrap();
     assert_eq!(rows(&rig), 0, "of {before} rows of other features");
+}
+
+#[test]
+fn a_rest_after_a_long_silence_waits_for_the_operator_and_one_that_nobody_began_before_does_not() {
+    let mut rig = resting();
+    rig.seconds(3.0);
+    (rig.state, rig.cause) = (OutputState::Stale, Some(Cause::AwaitsResume));
+    rig.seconds(20.0);
+    assert!(rig.rests.is_empty() && rig.session.status().elapsed_s == 0.0, "{:?}", rig.session.status());
+    let message = rig.session.status().message;
+    assert!(message.contains("press Resume, then the rest begins anew"), "{message}");
+    (rig.state, rig.cause) = (OutputState::Idle, None);
+    rig.seconds(6.2);
+    assert_eq!(rig.rests.len(), 1);
+
+    // filters that take long to settle: nothing was fresh before
+    let mut rig = Rig::new(vec![block(TaskBlock::Rest, 6.0)]);
+    (rig.state, rig.cause) = (OutputState::Stale, Some(Cause::AwaitsResume));
+    rig.ask(SessionRequest::Open { preset: "p".to_owned(), participant: None }).unwrap();
+    rig.seconds(1.0);
+    rig.ask(SessionRequest::Start).unwrap();
+    rig.seconds(1.0);
+    assert_eq!((rig.state, rig.session.status().message.as_str()), (OutputState::Stale, "rest"));
+    rig.seconds(5.3);
+    assert_eq!(rig.rests.len(), 1);
+}
+
+#[test]
+fn a_stop_while_it_learns_or_between_blocks_is_gone_on_from_and_no_countdown_passes_it() {
+    let mut rig = resting();
+    rig.seconds(6.1);
+    let (number, ..) = rig.rests[0];
+    rig.state = OutputState::Hold;
+    rig.seconds(0.1);
+    let message = rig.session.status().message;
+    assert!(message.contains("press Resume") && message.contains("learnt from the rest"), "{message}");
+    rig.ask(SessionRequest::Start).unwrap();
+    assert_eq!((rig.state(), rig.state), (SessionState::Learning, OutputState::Idle));
+    rig.state = OutputState::Hold;
+    rig.seconds(0.1);
+    rig.handle(SessionInput::Learnt { number, result: Ok(learnt()) }).unwrap();
+    rig.seconds(3.0);
+    let status = rig.session.status();
+    assert_eq!((status.state, status.block), (SessionState::Resting, Some(1)));
+    assert_eq!(status.message, "stopped: press Resume, then the session goes on");
+    rig.ask(SessionRequest::Start).unwrap();
+    rig.seconds(0.1);
+    assert_eq!(rig.state(), SessionState::Running);
+}
+
+#[test]
+fn what_is_said_of_a_stop_in_a_rest_is_what_comes_of_it() {
+    let mut rig = resting();
+    rig.seconds(3.0);
+    rig.state = OutputState::Hold;
+    rig.seconds(0.1);
+    assert_eq!(rig.session.status().message, "stopped: press Resume, then the rest begins anew");
 }
