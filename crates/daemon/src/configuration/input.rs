@@ -122,7 +122,8 @@ table! {
         /// With binning = "latest": for how long a sample counts, in milliseconds. After that its channels are without a
         /// value.
         max_age_ms: f64 = 500.0, in Rule::Between(1.0, 10_000.0);
-        /// With binning = "events": how many units there are. The first value of a sample names one, from 0; what stands
+        /// With binning = "events": how many units there are. With 1, a stream of its own for each unit, every sample is one
+        /// of its spikes. With more, the first value of a sample names one, from 0; what stands
         /// behind it, as a waveform, is left out, and so is a sample that names another one, counted.
         units: Option<usize> = None, in Rule::Between(1.0, 16384.0), or "none";
         /// What is done to its samples before they are cut into bins: filters and the like, one after the other, each a table
