@@ -13,6 +13,9 @@ const BIN_S: f64 = 0.02;
 fn incomplete(model: &kalmind_filter::Model, subject: &mut Subject, lost: &[usize]) -> usize {
     let mut run = Loop::new(model, BIN_S, false, false);
     let mut row = vec![0.0; model.features()];
+    // the tick of the swap is no decoder's
+    subject.row(run.time(), kalmind_types::Position([0.5, 0.5]), &mut row);
+    run.tick(&row);
     let bins = (0..10).filter(|_| {
         subject.row(run.time(), kalmind_types::Position([0.5, 0.5]), &mut row);
         for feature in lost {

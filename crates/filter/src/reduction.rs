@@ -139,14 +139,15 @@ pub(crate) struct Reduced {
     reduction: Reduction,
     features: usize,
     left_out: Option<FeatureSet>,
-    reduced: Vec<f64>,
+    /// What the decoder takes of the newest bin.
+    taken: Vec<f64>,
 }
 
 impl Reduced {
     /// Puts a validated reduction of so many features in front of `decoder`.
     pub(crate) fn new(decoder: Box<dyn Decoder>, reduction: &Reduction, features: usize) -> Self {
         Self {
-            reduced: vec![0.0; decoder.features()],
+            taken: vec![0.0; decoder.features()],
             left_out: reduction.left_out(features),
             reduction: reduction.clone(),
             features,
@@ -167,14 +168,14 @@ impl Decoder for Reduced {
     }
 
     fn step(&mut self, features: Option<&[f64]>, intent: &mut Intent) -> StepReport {
-        let Self { decoder, reduction, reduced, .. } = self;
+        let Self { decoder, reduction, taken, .. } = self;
         let whole = features.filter(|values| values.len() == self.features && usable(values));
-        let taken = whole.map(|values| {
-            reduction.reduce(values, reduced);
-            &**reduced
+        let reduced = whole.map(|values| {
+            reduction.reduce(values, taken);
+            &**taken
         });
-        let mut report = decoder.step(taken, intent);
-        let refused = features.is_some() && taken.is_none();
+        let mut report = decoder.step(reduced, intent);
+        let refused = features.is_some() && whole.is_none();
         report.fallback |= refused;
         report.unused |= refused;
         report

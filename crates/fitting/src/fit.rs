@@ -72,7 +72,7 @@ pub fn fit(
     let scales_itself = parameters.scales_itself();
     match settings.keep.as_deref() {
         Some(earlier) if scales_itself && selects => {
-            held_out_fits::keep_quality(&earlier.report, &mut report)
+            held_out_fits::keep_quality(&earlier.report, &mut report);
         }
         None if scales_itself && selects => {
             let fixed = report.fixed(&spec, &mut FitReport::default())?;

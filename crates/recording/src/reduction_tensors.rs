@@ -22,10 +22,8 @@ pub(crate) fn write(reduction: &Reduction, tensors: &mut dyn TensorWriter) {
 
 /// Reads them for n features; none where the file has none of them.
 pub(crate) fn read(tensors: &mut dyn TensorReader, n: usize) -> Result<Option<Reduction>, ParametersError> {
-    let selected = match tensors.has(SELECTED) {
-        true => Some(places(&tensors.any_vector(SELECTED)?, n)?),
-        false => None,
-    };
+    let selected =
+        if tensors.has(SELECTED) { Some(places(&tensors.any_vector(SELECTED)?, n)?) } else { None };
     let taken = selected.as_ref().map_or(n, Vec::len);
     let principal = if tensors.has(PRINCIPAL_MEAN) || tensors.has(PRINCIPAL_AXES) {
         let mean = tensors.vector(PRINCIPAL_MEAN, taken)?;
