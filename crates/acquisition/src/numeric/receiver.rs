@@ -384,9 +384,8 @@ impl Receiver {
             health = trouble.health();
         }
         // one that may be silent for long (events) is asked for as well: whether it is still there is all that can be known
-        let refused =
-            matches!(health, StreamHealth::Mismatch | StreamHealth::Backlog | StreamHealth::BadClock);
-        let silent = !refused && evidence.silent_for.0 > SEARCH_AFTER.0;
+        let bad = matches!(health, StreamHealth::Mismatch | StreamHealth::Backlog | StreamHealth::BadClock);
+        let silent = !bad && evidence.silent_for.0 > SEARCH_AFTER.0;
         self.companion
             .watch()
             .search_wanted

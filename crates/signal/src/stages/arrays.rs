@@ -2,20 +2,27 @@
 
 use core::ops::Range;
 
-use super::reference::ReferenceSettings;
 use super::stage::StageError;
 
 /// Channels that belong together, as runs of neighbours, rising.
 pub(super) type Array = Vec<Range<usize>>;
 
-impl ReferenceSettings {
+/// The keys by which settings say which arrays there are; one of them at most.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ArrayKeys<'a> {
+    pub(super) arrays: &'a [[usize; 2]],
+    pub(super) array_channels: &'a [Vec<usize>],
+    pub(super) maps: &'a [String],
+}
+
+impl ArrayKeys<'_> {
     /// Whether arrays are named, by whichever key.
-    pub(super) fn has_arrays(&self) -> bool {
+    pub(super) fn are_given(&self) -> bool {
         !(self.arrays.is_empty() && self.array_channels.is_empty() && self.maps.is_empty())
     }
 
     /// What is wrong with the arrays, whatever the signal.
-    pub(super) fn check_arrays(&self) -> Result<(), StageError> {
+    pub(super) fn check(&self) -> Result<(), StageError> {
         let keys = [!self.arrays.is_empty(), !self.array_channels.is_empty(), !self.maps.is_empty()];
         if keys.iter().filter(|is_there| **is_there).count() > 1 {
             return Err(StageError::new(
@@ -30,7 +37,7 @@ impl ReferenceSettings {
         if self.array_channels.iter().any(Vec::is_empty) {
             return Err(StageError::new("each of `array_channels` has to name the channels of an array"));
         }
-        let mut all: Vec<[usize; 2]> = self.arrays.clone();
+        let mut all: Vec<[usize; 2]> = self.arrays.to_vec();
         all.extend(self.array_channels.iter().flatten().map(|channel| [*channel, channel.saturating_add(1)]));
         all.sort_unstable();
         if all.windows(2).any(|two| matches!(two, [[_, end], [first, _]] if first < end)) {
@@ -66,8 +73,7 @@ impl ReferenceSettings {
     }
 
     /// The channels of each array, rising; all of them are one where none is named.
-    #[must_use]
-    pub fn members(&self, channels: usize) -> Vec<Vec<usize>> {
+    pub(super) fn members(&self, channels: usize) -> Vec<Vec<usize>> {
         let mut members: Vec<Vec<usize>> =
             self.arrays.iter().map(|[first, end]| (*first..*end).collect()).collect();
         members.extend(self.array_channels.iter().cloned());

@@ -5,7 +5,7 @@ use core::ops::Range;
 use kalmind_types::{Counted, StreamOutput};
 use serde::{Deserialize, Serialize};
 
-use super::arrays::{Array, left_over};
+use super::arrays::{Array, ArrayKeys, left_over};
 use super::channels::ChannelName;
 use super::rows::{Row, Rows};
 use super::stage::{Signal, Stage, StageError, StageKind};
@@ -73,7 +73,7 @@ impl ReferenceSettings {
         if has_weights == self.weights.is_empty() {
             return wrong("`weights` belongs to `regression` and `matrix`, and has to be there");
         }
-        if self.has_arrays() && !has_arrays {
+        if self.array_keys().are_given() && !has_arrays {
             return wrong("`arrays` belongs to `common_average` and `regression`");
         }
         if self.kind != ReferenceKind::CommonAverage && !self.average_of.is_empty() {
@@ -88,7 +88,17 @@ impl ReferenceSettings {
         if self.weights.iter().flatten().any(|weight| !weight.is_finite()) {
             return wrong("`weights` holds what is no finite number");
         }
-        self.check_arrays()
+        self.array_keys().check()
+    }
+
+    fn array_keys(&self) -> ArrayKeys<'_> {
+        ArrayKeys { arrays: &self.arrays, array_channels: &self.array_channels, maps: &self.maps }
+    }
+
+    /// The channels of each array, rising; all of them are one where none is named.
+    #[must_use]
+    pub fn members(&self, channels: usize) -> Vec<Vec<usize>> {
+        self.array_keys().members(channels)
     }
 }
 
@@ -142,7 +152,7 @@ impl StageKind for Reference {
             ReferenceKind::CommonAverage => {
                 let of = find(&settings.average_of)?;
                 let mut averages = Vec::new();
-                let arrays = settings.arrays(channels)?;
+                let arrays = settings.array_keys().arrays(channels)?;
                 warning = left_over(&arrays, channels);
                 for array in arrays {
                     let channels: Vec<usize> = array.iter().cloned().flatten().collect();
@@ -181,7 +191,7 @@ impl StageKind for Reference {
                 let weights = &settings.weights;
                 square(weights, channels)?;
                 let mut blocks = Vec::new();
-                let arrays = settings.arrays(channels)?;
+                let arrays = settings.array_keys().arrays(channels)?;
                 warning = left_over(&arrays, channels);
                 for array in arrays {
                     let channels: Vec<usize> = array.iter().cloned().flatten().collect();
