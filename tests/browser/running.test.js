@@ -318,7 +318,7 @@ test("the participant sees target, cursor and what to do, and nothing else", asy
   await press(page, action("start"));
   await doing(page, "running");
   await press(page, action("skip"));
-  await says(view, "notice", "Resting");
+  await says(view, "notice", "A short pause");
   await press(page, action("end"));
   await press(page, "#sure [data-sure=yes]");
   await says(view, "notice", "That was all");
