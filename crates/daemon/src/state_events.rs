@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(operator[1].2["awaits"], "operator");
         assert_eq!(
             operator[1].2["message"],
-            "the signal is back after 4.1 s; after more than 2.0 s it waits for the operator: press Resume"
+            "the signal is back after 4.1 s, longer than 2.0 s; it waits for the operator: press Resume"
         );
         assert_eq!(told(true, &steps)[1].2["awaits"], "operator or task");
     }
@@ -260,8 +260,7 @@ mod tests {
         let told = told(false, &steps);
         let message = |at: usize| told[at].2["message"].as_str().unwrap_or_default().to_owned();
         assert!(message(2).starts_with("no usable signal for 0.1 s: "), "{}", message(2));
-        let expected =
-            "the signal is back after 0.6 s, and was away before for longer than auto_resume_ms (2.0 s)";
+        let expected = "the signal is back after 0.6 s, and was away before for longer than 2.0 s; it waits for the operator";
         assert!(message(3).starts_with(expected), "{}", message(3));
         assert!(message(5).contains("come and gone for 3.1 s"), "{}", message(5));
     }

@@ -6,6 +6,7 @@ use super::{
     BlockState, Session,
     action::SessionAction,
     is_decoded,
+    preset::Preset,
     reference::{ReferenceStatus, Rest},
     status::SessionState,
 };
@@ -105,7 +106,10 @@ impl Session {
     /// which has to show anew what it is worth. Of which rest they are, who learns from one says next.
     pub(super) fn stages_changed(&mut self) {
         self.learning.reference = None;
-        self.calibration = None;
+        // what a block gathers on is of the new ones
+        let clicks = self.preset.as_ref().is_some_and(Preset::selects_by_click);
+        self.calibration = self.calibration.take().map(|_of_others| self.no_rows(clicks));
+        self.fits.anew |= self.calibration.is_some();
         self.judge.other_model();
         self.overridden_by = None;
     }

@@ -307,3 +307,24 @@ fn what_is_said_of_a_stop_in_a_rest_is_what_comes_of_it() {
     rig.seconds(0.1);
     assert_eq!(rig.session.status().message, "stopped: press Resume, then the rest begins anew");
 }
+
+#[test]
+fn a_block_that_gathers_while_stages_change_is_fitted_to_what_came_after() {
+    let mut rig = Rig::new(vec![block(TaskBlock::OpenLoop, 10.0), block(TaskBlock::ClosedLoop, 5.0)]);
+    rig.open();
+    rig.seconds(4.0);
+    rig.handle(SessionInput::StagesChanged).unwrap();
+    rig.seconds(3.0);
+    let rows = rig.session.status().fits.rows;
+    assert!(rows > 0, "gathered since");
+    rig.seconds(3.5);
+    assert_eq!((rig.state(), rig.orders.len()), (SessionState::Fitting, 1));
+    assert!(rig.orders[0].anew, "of features as they are now");
+    // in the last moment nothing is left to fit, and nobody waits for it
+    let mut rig = Rig::new(vec![block(TaskBlock::OpenLoop, 10.0), block(TaskBlock::ClosedLoop, 5.0)]);
+    rig.open();
+    rig.seconds(9.96);
+    rig.handle(SessionInput::StagesChanged).unwrap();
+    rig.seconds(0.5);
+    assert!(rig.session.status().fits.running || rig.state() != SessionState::Fitting);
+}
