@@ -162,6 +162,7 @@ fn model(decoder: &str, sent: &[Sent]) -> IdentifiedModel {
         components: vec![component("vx"), component("vy")],
         streams: features(sent),
         guard: Some(fitted.guard),
+        reduction: fitted.reduction,
         click: Some(ClickParameters {
             weights: (0..FEATURES)
                 .map(|feature| if feature < 4 { 3.0 / scales[feature] } else { 0.0 })
@@ -409,6 +410,8 @@ fn no_decoder_makes_the_tick_thread_touch_the_heap() {
         "dkf-nw:form=clipped",
         "dkf-nw:form=augmented,q=kernel",
         "wiener:lags=3,guard=on,running-zscore=5",
+        "wiener:lags=3,guard=on,select=5",
+        "kalman:select=6,pca=3,running-zscore=5",
     ] {
         assert_eq!(heap_touches(decoder, &alone()), 0, "{decoder}");
     }

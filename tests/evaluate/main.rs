@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use std::{collections::BTreeSet, fmt::Write as _, fs};
 
 mod channels;
+mod trials;
 
 const TABLES: &str = "evaluate --features x.csv --states z.csv --rate 50";
 
@@ -406,4 +407,38 @@ fn a_running_z_score_follows_features_that_drift_in_the_fit_as_in_the_test() {
     folder.succeeds(&format!("fit {tables} --rows 0..2000 {decoder} -o m.kalmind"));
     let alone = document(&folder, &format!("evaluate {tables} --model m.kalmind --test 2000..3000"));
     assert!((number(&alone["decoders"][0]["nrmse"]) - error(1)).abs() < 1e-12, "{alone}");
+}
+
+#[test]
+fn features_are_selected_and_put_together_in_the_fit_as_in_the_test() {
+    let folder = Folder::new();
+    let mut seed = 7_u64;
+    let mut noise = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 11) as f64 / (1_u64 << 53) as f64 - 0.5
+    };
+    let mut velocity = [0.0_f64; 2];
+    let (mut features, mut states) = (Vec::new(), Vec::new());
+    for _ in 0..600 {
+        velocity = velocity.map(|value| 0.8 * value + noise());
+        let tuned = |at: usize| velocity[0] * (at as f64).cos() + velocity[1] * (at as f64).sin();
+        // six of sixty channels say something
+        features.push((0..60).map(|at| noise() + if at % 10 == 4 { tuned(at) } else { 0.0 }).collect());
+        states.push(velocity.to_vec());
+    }
+    write_features(&folder, "wide.csv", &features);
+    write_features(&folder, "velocity.csv", &states);
+    let tables = "--features wide.csv --states velocity.csv --rate 50";
+    let decoders =
+        "--train 0..200 --test 200..600 --decoders kalman,kalman:select=6,pca=4,dkf-linear:select=6";
+    let found = document(&folder, &format!("evaluate {tables} --zscore {decoders}"));
+    let error = |place: usize| number(&found["decoders"][place]["nrmse"]);
+    assert!(error(1) < 0.9 * error(0), "{} {}", error(1), error(0));
+    // a model file is run by the same code
+    let decoder = "--decoder kalman:select=6,pca=4,guard=off";
+    folder.succeeds(&format!("fit {tables} --zscore --rows 0..200 {decoder} -o m.kalmind"));
+    let alone = document(&folder, &format!("evaluate {tables} --model m.kalmind --test 200..600"));
+    assert!((number(&alone["decoders"][0]["nrmse"]) - error(1)).abs() < 1e-12, "{alone}");
+    let selected = &alone["decoders"][0]["fit"]["hyperparameters"]["selected"];
+    assert_eq!(selected, &serde_json::json!([4, 14, 24, 34, 44, 54]), "{alone}");
 }

@@ -132,8 +132,7 @@ impl StateEvents {
                 let who = if task_may_resume { "the operator or the task" } else { "the operator" };
                 let longer = if away > auto_resume.0 { "longer" } else { "and was away before for longer" };
                 format!(
-                    "the signal is back after {away:.1} s, {longer} than auto_resume_ms ({:.1} s); waiting for {who}: press \
-                     Resume",
+                    "the signal is back after {away:.1} s, {longer} than {:.1} s; it waits for {who}: press Resume",
                     auto_resume.0
                 )
             }
@@ -242,7 +241,7 @@ mod tests {
         assert_eq!(operator[1].2["awaits"], "operator");
         assert_eq!(
             operator[1].2["message"],
-            "the signal is back after 4.1 s, longer than auto_resume_ms (2.0 s); waiting for the operator: press Resume"
+            "the signal is back after 4.1 s; after more than 2.0 s it waits for the operator: press Resume"
         );
         assert_eq!(told(true, &steps)[1].2["awaits"], "operator or task");
     }

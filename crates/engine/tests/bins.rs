@@ -418,6 +418,31 @@ fn silence_of_a_live_stream_of_events_is_no_event_and_that_of_a_lost_one_is_a_ga
 }
 
 #[test]
+fn silence_of_a_stream_of_events_that_come_late_is_no_count_of_zero() {
+    let mut binner = binner(0.25, vec![stream(Binning::Events, None)]);
+    let live = |first, stamps: &[f64], received| {
+        let mut events = block(first, stamps);
+        (events.health, events.received) = (StreamHealth::Live, LslTime(received));
+        events
+    };
+    let incomplete = |binner: &mut Binner, now: f64| {
+        close_all(binner, now).iter().map(|tick| tick.incomplete).collect::<Vec<_>>()
+    };
+    binner.accept(0, live(0, &[1.0, 1.125], 1.125));
+    // nobody can know yet that an event of the second bin is on its way
+    assert_eq!(incomplete(&mut binner, 1.56), [false, false]);
+    binner.accept(0, live(2, &[1.375], 1.6));
+    assert_eq!(binner.counts(0).late, 1);
+    // now that it is known, silence is no zero, and a sample past a bin's end makes it whole
+    assert_eq!(incomplete(&mut binner, 1.81), [true]);
+    binner.accept(0, live(3, &[2.0], 2.01));
+    assert_eq!(incomplete(&mut binner, 2.02), [false]);
+    assert_eq!(incomplete(&mut binner, 6.5).iter().filter(|incomplete| !**incomplete).count(), 0);
+    // five seconds later it has been in time for long enough
+    assert_eq!(incomplete(&mut binner, 7.06).last(), Some(&false));
+}
+
+#[test]
 fn a_stream_whose_newest_sample_is_kept_closes_no_bin_alone() {
     let alone = BinnerSettings {
         width: Seconds(0.25),

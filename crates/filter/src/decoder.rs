@@ -1,6 +1,6 @@
 //! The seam between the engine and every decoder: one feature vector in, one intent out, once a bin.
 
-use kalmind_types::{Intent, Position};
+use kalmind_types::{FeatureSet, Intent, Position};
 
 /// A fitted decoder at work: feature vectors in, intent out, with whatever it remembers between bins.
 ///
@@ -38,6 +38,11 @@ pub trait Decoder: Send + core::fmt::Debug {
     /// What a guard in front of the decoder takes each channel for; empty without one.
     fn channel_conditions(&self) -> &[ChannelCondition] {
         &[]
+    }
+
+    /// Features that it does not look at, where there are such: whether they have a value changes nothing that it says.
+    fn left_out(&self) -> Option<&FeatureSet> {
+        None
     }
 
     /// Whether the decoder wants [`observe_cursor`](Self::observe_cursor) before every step.

@@ -31,12 +31,14 @@ mod kernel_sum;
 mod label;
 mod model;
 mod model_error;
+mod option_value;
 pub mod options;
 pub mod panel;
 mod plausibility;
 pub mod published_covariance;
 mod quality;
 mod readers;
+mod reduction;
 mod registry;
 mod screen;
 mod sigma_points;
@@ -82,16 +84,17 @@ pub use kernel_path::{KernelPath, kernel_path};
 pub use label::{LabelKind, LabelLaw};
 pub use model::{CheckedModel, GREATEST_BIN_MS, LEAST_BIN_MS, Model, running_weight};
 pub use model_error::ModelError;
+pub use option_value::{Limit, RunningZScore};
 pub use options::{
     Cell, Choice, Dynamics, Feedback, Form, KalmanUpdate, KernelShape, KernelWeights, NoiseKind, OPTIONS,
-    Optimizer, OptionInfo, Options, ResidualSource, RunningZScore, Sparsification, Start, StateMean,
-    StationarySource,
+    Optimizer, OptionInfo, Options, ResidualSource, Sparsification, Start, StateMean, StationarySource,
 };
 pub use plausibility::Implausible;
 pub use quality::{AgainstChance, ChanceFigures, FitQuality, Folds, FoldsOf};
 pub use readers::{
     MAX_VALUES, MeanSettings, READERS, ReaderEntry, ReaderError, ReaderSettings, WindowReader, WindowShape,
 };
+pub use reduction::{PrincipalComponents, Reduction};
 pub use registry::{DecoderName, DecoderOption, Parameters};
 pub use screen::{CHECKS, Screen, Screened};
 pub use spec::{DecoderSpec, SpecError};

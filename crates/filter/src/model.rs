@@ -5,10 +5,11 @@ use std::ops::Deref;
 use kalmind_types::{Binning, Cause, Component, FeatureLayout, MAX_COMPONENTS, StreamFeatures};
 
 use crate::model_error::ModelError;
+use crate::reduction::Reduced;
 use crate::validate::finite;
 use crate::{
     ClickDecoder, ClickParameters, Decoder, DecoderSpec, FitQuality, GuardStatistics, Guarded, KernelPath,
-    LabelLaw, Parameters, RunningZScore, Screen, ZScore,
+    LabelLaw, Parameters, Reduction, RunningZScore, Screen, ZScore,
 };
 
 /// A model: the facts that must match the running daemon, and the decoder's tensors. Pure data.
@@ -36,6 +37,8 @@ pub struct Model {
     pub report: Option<serde_json::Value>,
     /// What training shows of every channel, for a guard in front of the decoder; `None` where it is not known.
     pub guard: Option<GuardStatistics>,
+    /// What the decoder takes of these features; all of them where `None`. The guard and clicks see all.
+    pub reduction: Option<Reduction>,
     /// What decodes clicks; `None` where nothing does.
     pub click: Option<ClickParameters>,
     /// The decoder's tensors.
@@ -72,6 +75,7 @@ impl Model {
             training_hash: None,
             report: None,
             guard: None,
+            reduction: None,
             click: None,
             parameters,
         }
@@ -108,7 +112,15 @@ impl Model {
 
     fn build(&self, guard: bool, path: KernelPath) -> Result<Box<dyn Decoder>, ModelError> {
         let DecoderSpec { decoder, options } = &self.decoder;
-        let decoder = decoder.decoder(&self.parameters, options, &self.background(), path)?;
+        let background = self.background();
+        let decoder = match &self.reduction {
+            None => decoder.decoder(&self.parameters, options, &background, path)?,
+            Some(reduction) => {
+                let reduced = reduction.apply(&background);
+                let decoder = decoder.decoder(&self.parameters, options, &reduced, path)?;
+                Box::new(Reduced::new(decoder, reduction, background.len()))
+            }
+        };
         Ok(match &self.guard {
             Some(statistics) if guard => Box::new(Guarded::new(decoder, statistics)),
             _ => decoder,
@@ -185,6 +197,13 @@ impl Model {
         self.training_mean.len()
     }
 
+    /// Numbers that the decoder takes of them.
+    #[must_use]
+    pub fn decoded_features(&self) -> usize {
+        let n = self.features();
+        self.reduction.as_ref().map_or(n, |reduction| reduction.width(n))
+    }
+
     /// Checks every shape, number and covariance against the rest of the model.
     ///
     /// # Errors
@@ -243,7 +262,10 @@ impl Model {
         if let Some(click) = &self.click {
             click.validate(n)?;
         }
-        self.decoder.decoder.validate(&self.parameters, n, dimension)
+        if let Some(reduction) = &self.reduction {
+            reduction.validate(n)?;
+        }
+        self.decoder.decoder.validate(&self.parameters, self.decoded_features(), dimension)
     }
 }
 

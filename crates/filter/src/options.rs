@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::option_value::{Limit, OptionValue, RunningZScore, spelled};
+
 /// A hyperparameter that fitting chooses from the training rows or that the user gives.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Choice<T> {
@@ -9,26 +11,6 @@ pub enum Choice<T> {
     Auto,
     /// As given.
     Given(T),
-}
-
-/// A value that an option can take, in text and out of it.
-trait OptionValue: Sized {
-    fn read(text: &str) -> Option<Self>;
-    fn text(&self) -> String;
-}
-
-/// Declares how the values of an enumeration are spelled.
-macro_rules! spelled {
-    ($type:ty { $($variant:ident = $text:literal),+ $(,)? }) => {
-        impl OptionValue for $type {
-            fn read(text: &str) -> Option<Self> {
-                match text { $($text => Some(Self::$variant),)+ _ => None }
-            }
-            fn text(&self) -> String {
-                match self { $(Self::$variant => $text,)+ }.to_owned()
-            }
-        }
-    };
 }
 
 /// What an option is, for the parser, the help and the documentation alike. Its default depends on the decoder and stands in
@@ -244,27 +226,6 @@ pub enum KalmanUpdate {
     Information,
 }
 
-/// Whether mean and scale of the features follow the signal.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub enum RunningZScore {
-    /// They are those of the training rows.
-    #[default]
-    Off,
-    /// They follow it with a time constant of so many seconds.
-    Seconds(f64),
-}
-
-impl OptionValue for RunningZScore {
-    fn read(text: &str) -> Option<Self> {
-        let seconds = || f64::read(text).filter(|seconds| (1.0..=1e6).contains(seconds));
-        if text == "off" { Some(Self::Off) } else { seconds().map(Self::Seconds) }
-    }
-
-    fn text(&self) -> String {
-        if let Self::Seconds(seconds) = self { seconds.text() } else { "off".to_owned() }
-    }
-}
-
 spelled!(Form { Standard = "standard", Robust = "robust", Clipped = "clipped", Augmented = "augmented" });
 spelled!(Start { First = "first", Prior = "prior" });
 spelled!(StationarySource { Training = "training", Lyapunov = "lyapunov" });
@@ -279,40 +240,6 @@ spelled!(Cell { Gru = "gru", Lstm = "lstm" });
 spelled!(Dynamics { Linear = "linear", Extended = "ekf", Unscented = "ukf" });
 spelled!(Feedback { None = "none", Position = "position" });
 spelled!(KalmanUpdate { Auto = "auto", Covariance = "covariance", Information = "information" });
-
-impl OptionValue for bool {
-    fn read(text: &str) -> Option<Self> {
-        match text {
-            "on" => Some(true),
-            "off" => Some(false),
-            _ => None,
-        }
-    }
-
-    fn text(&self) -> String {
-        if *self { "on" } else { "off" }.to_owned()
-    }
-}
-
-impl OptionValue for usize {
-    fn read(text: &str) -> Option<Self> {
-        text.parse().ok()
-    }
-
-    fn text(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl OptionValue for f64 {
-    fn read(text: &str) -> Option<Self> {
-        text.parse().ok().filter(|value: &Self| value.is_finite())
-    }
-
-    fn text(&self) -> String {
-        self.to_string()
-    }
-}
 
 impl<T: OptionValue> OptionValue for Choice<T> {
     fn read(text: &str) -> Option<Self> {
@@ -444,6 +371,12 @@ options! {
     running_zscore: RunningZScore = "running-zscore", "seconds",
         "time constant with which mean and scale of each feature follow the signal, from those of the training rows on; `off` keeps those",
         "`off` or a number from 1 to 1000000";
+    select: Limit = "select", "features",
+        "features that the decoder takes: those of the highest signal-to-noise ratio over the training rows; `off` takes all",
+        "`off` or a whole number from 1 to 16384";
+    pca: Limit = "pca", "components",
+        "principal components of these features over the training rows, which the decoder takes in their place; `off` takes the features",
+        "`off` or a whole number from 1 to 16384";
     guard: bool = "guard", "",
         "whether channels are watched for shifts and faults in front of the decoder",
         "`on` or `off`";

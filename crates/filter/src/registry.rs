@@ -41,7 +41,7 @@ use crate::tensors::{ParametersError, Source, TensorWriter};
 const COVARIANCE_SCALE: &str = "covariance_scale";
 
 /// Options that every decoder takes, since they are of what stands in front of it.
-const EVERYWHERE: [Taken; 1] = [("running-zscore", "off", "")];
+const EVERYWHERE: [Taken; 3] = [("running-zscore", "off", ""), ("select", "off", ""), ("pca", "off", "")];
 
 /// Makes [`Parameters`] of the kinds of tensors, and [`DecoderName`] of the decoders, each with the tensors it has.
 macro_rules! registry {

@@ -6,8 +6,14 @@ use kalmind_filter::{DecoderSpec, TrainingData};
 
 use crate::fit_error::FitError;
 use crate::guard::guard_statistics;
+use crate::learner::Examples;
+use crate::reduction::{fit_reduction, reduced};
 use crate::report::{EarlierFit, FitProgress, FitReport, FitSettings, Fitted};
-use crate::{baseline_covariance, decoders, training, windows};
+use crate::windows::FOLDS;
+use crate::{baseline_covariance, decoders, held_out_fits, training, windows};
+
+/// Fits where a selection is judged on held-out rows: one to all rows, and one without each fold.
+const FITS: f64 = 1.0 + FOLDS as f64;
 
 /// Fits a decoder to training rows.
 ///
@@ -43,25 +49,44 @@ pub fn fit(
         ..FitReport::default()
     };
     progress(FitProgress::new("start", 0.0));
-    let spec = &match &settings.keep {
-        Some(earlier) => earlier.report.fixed(spec, &mut report)?,
-        None => *spec,
+    let (spec, reduction) = match &settings.keep {
+        Some(earlier) => (earlier.report.fixed(spec, &mut report)?, earlier.reduction.clone()),
+        None => (*spec, fit_reduction(spec, data, &mut report)?),
     };
-    let mut parameters = decoders::parameters(spec, data, &background, settings, &mut report, progress)?;
-    if !parameters.scales_itself() {
-        progress(FitProgress::new("covariance", 0.2));
-        match settings.keep.as_deref() {
-            Some(EarlierFit { report: earlier, covariance_scale: Some(scale) }) => {
-                baseline_covariance::keep(&mut parameters, earlier, scale, n, &mut report)?;
-            }
-            _ => baseline_covariance::calibrate(
-                &mut parameters,
-                spec,
-                data,
-                &background,
-                settings,
-                &mut report,
-            ),
+    let whole = Examples { data, background: &background, lags: 1 };
+    let (reduced_data, reduced_background);
+    let taken = match &reduction {
+        None => whole,
+        Some(reduction) => {
+            reduced_data = reduced(reduction, data);
+            reduced_background = reduction.apply(&background);
+            Examples { data: &reduced_data, background: &reduced_background, lags: 1 }
+        }
+    };
+    // what the selection has seen is held out from it in fits of their own
+    let selects = reduction.as_ref().is_some_and(|reduction| reduction.selected.is_some());
+    let budget = settings.budget.map(|budget| if selects { budget.part(1.0 / FITS) } else { budget });
+    let own_settings = FitSettings { budget, ..settings.clone() };
+    let mut parameters =
+        decoders::parameters(&spec, taken.data, taken.background, &own_settings, &mut report, progress)?;
+    let scales_itself = parameters.scales_itself();
+    match settings.keep.as_deref() {
+        Some(earlier) if scales_itself && selects => {
+            held_out_fits::keep_quality(&earlier.report, &mut report);
+        }
+        None if scales_itself && selects => {
+            let fixed = report.fixed(&spec, &mut FitReport::default())?;
+            held_out_fits::judge(&parameters, &fixed, &whole, settings, &mut report, progress);
+        }
+        _ if scales_itself => {}
+        Some(EarlierFit { report: earlier, covariance_scale: Some(scale), .. }) => {
+            progress(FitProgress::new("covariance", 0.2));
+            let n = taken.background.len();
+            baseline_covariance::keep(&mut parameters, earlier, scale, n, &mut report)?;
+        }
+        _ => {
+            progress(FitProgress::new("covariance", 0.2));
+            baseline_covariance::calibrate(&mut parameters, &spec, &whole, &taken, settings, &mut report);
         }
     }
     // the same is found of every order and window that is tried
@@ -69,5 +94,5 @@ pub fn fit(
     report.warnings.retain(|warning| said.insert(warning.clone()));
     progress(FitProgress::new("done", 1.0));
     let held_out = report.held_out.take();
-    Ok(Fitted { parameters, report, guard: guard_statistics(data), held_out })
+    Ok(Fitted { parameters, reduction, report, guard: guard_statistics(data), held_out })
 }

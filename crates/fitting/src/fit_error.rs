@@ -64,6 +64,26 @@ pub enum FitError {
         /// How many it takes.
         needed: usize,
     },
+    /// More features or components are asked for than there are.
+    #[error("`{option}={wanted}`, but there are {found} features to take them from: give at most {found}")]
+    TooFewFeatures {
+        /// The option.
+        option: &'static str,
+        /// What it says.
+        wanted: usize,
+        /// Features that there are.
+        found: usize,
+    },
+    /// Principal components would take too long.
+    #[error(
+        "`pca` of {found} features, but those of more than {most} take minutes: give `select` at most {most} as well"
+    )]
+    TooManyFeatures {
+        /// Features.
+        found: usize,
+        /// The most.
+        most: usize,
+    },
     /// Every feature is constant.
     #[error(
         "no feature column moves over the training rows, so there is nothing to decode from: check the sender, the \

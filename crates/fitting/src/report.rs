@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kalmind_filter::{CovarianceScale, FitQuality, GuardStatistics, Parameters};
+use kalmind_filter::{CovarianceScale, FitQuality, GuardStatistics, Parameters, Reduction};
 use serde::{Deserialize, Serialize};
 
 use crate::accuracy::Coverage;
@@ -20,6 +20,11 @@ pub struct Budget {
 }
 
 impl Budget {
+    /// This part of what is left.
+    pub(crate) fn part(self, part: f64) -> Self {
+        Self { end: (self.clock)() + part * self.left(), ..self }
+    }
+
     /// Seconds that are left; 0 where it is used up.
     pub(crate) fn left(&self) -> f64 {
         (self.end - (self.clock)()).max(0.0)
@@ -50,8 +55,10 @@ pub struct FitSettings {
 pub struct EarlierFit {
     /// What it found and chose.
     pub report: FitReport,
-    /// The factor on its covariance, for as many features as the rows have; `None` where it is sought anew.
+    /// The factor on its covariance, for as many features as its decoder takes; `None` where it is sought anew.
     pub covariance_scale: Option<CovarianceScale>,
+    /// What its decoder took of the features, which is kept too: hyperparameters may be of single ones.
+    pub reduction: Option<Reduction>,
 }
 
 /// How far a fit is.
@@ -78,6 +85,8 @@ impl FitProgress {
 pub struct Fitted {
     /// The tensors.
     pub parameters: Parameters,
+    /// What the decoder takes of the features; all of them where `None`.
+    pub reduction: Option<Reduction>,
     /// What was found and chosen.
     pub report: FitReport,
     /// What training shows of every channel, for a guard in front of the decoder.

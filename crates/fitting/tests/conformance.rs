@@ -73,7 +73,8 @@ fn written(model: &Model) -> (Value, Tensors) {
 }
 
 fn read(model: &Model, header: &Value, tensors: &mut Tensors) -> Result<Parameters, ParametersError> {
-    let mut source = Source { tensors, features: FEATURES, dimension: model.components.len() };
+    let mut source =
+        Source { tensors, features: model.decoded_features(), dimension: model.components.len() };
     model.decoder.decoder.read(header.clone(), &mut source)
 }
 

@@ -8,7 +8,7 @@
 
 use kalmind_filter::{DecoderSpec, Model, TrainingData};
 use kalmind_fitting::{FitSettings, fit};
-use kalmind_fitting::{accuracy::median_speed, scores::Accuracy};
+use kalmind_fitting::{accuracy::least_speed, scores::Accuracy};
 use kalmind_types::{Binning, Component, Intent, StreamFeatures};
 use nalgebra::DMatrix;
 
@@ -47,6 +47,7 @@ fn evaluated(spec: &str, features: &DMatrix<f64>, states: &DMatrix<f64>) -> (Acc
         training_hash: Some(data.hash()),
         report: Some(serde_json::to_value(&fitted.report).unwrap()),
         guard: Some(fitted.guard),
+        reduction: fitted.reduction,
         click: None,
         parameters: fitted.parameters,
     };
@@ -59,7 +60,7 @@ fn evaluated(spec: &str, features: &DMatrix<f64>, states: &DMatrix<f64>) -> (Acc
         assert!(report.valid && report.row_one == (row == 5000));
         intents.push(intent);
     }
-    let accuracy = Accuracy::of(&states.rows(5000, 1000).into_owned(), &intents, median_speed(&data.states));
+    let accuracy = Accuracy::of(&states.rows(5000, 1000).into_owned(), &intents, least_speed(&data.states));
     println!(
         "{}: nRMSE {:.4} MAAE {:.4} NEES {:.3} {:?} {:?}",
         model.decoder, accuracy.nrmse, accuracy.maae, accuracy.nees, accuracy.coverage, model.report

@@ -139,7 +139,7 @@ fn the_number_of_threads_does_not_change_a_bit() {
 }
 
 fn keeping(spec: &str, data: &TrainingData, earlier: &FitReport) -> Result<Fitted, FitError> {
-    let earlier = EarlierFit { report: earlier.clone(), covariance_scale: None };
+    let earlier = EarlierFit { report: earlier.clone(), covariance_scale: None, reduction: None };
     let settings = FitSettings { keep: Some(Box::new(earlier)), ..FitSettings::default() };
     fit(&spec.parse().unwrap(), data, &settings, &mut |_| ())
 }

@@ -182,6 +182,7 @@ pub(crate) fn fit_rows(
         training_hash: Some(data.training.hash()),
         report: Some(json!(fitted.report)),
         guard: Some(fitted.guard),
+        reduction: fitted.reduction,
         click,
         parameters: fitted.parameters,
     };

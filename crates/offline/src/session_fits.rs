@@ -84,7 +84,8 @@ impl SessionFits {
             // one that could not be judged would leave those that keep it without a judgement too
             fitted.report.quality.as_ref()?;
             let covariance_scale = Some(fitted.model.model.parameters.covariance_scale().clone());
-            let fit = EarlierFit { report: fitted.report.clone(), covariance_scale };
+            let reduction = fitted.model.model.reduction.clone();
+            let fit = EarlierFit { report: fitted.report.clone(), covariance_scale, reduction };
             Some(WholeFit { at: now, decoder: order.decoder.clone(), rows, fit })
         });
         Ok(fitted)

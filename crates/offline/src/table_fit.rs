@@ -95,6 +95,7 @@ pub fn fit_tables(
         training_hash: Some(data.hash()),
         report: Some(json!(fitted.report)),
         guard: Some(fitted.guard.clone()),
+        reduction: fitted.reduction.clone(),
         click: None,
         parameters: fitted.parameters.clone(),
     };

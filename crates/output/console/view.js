@@ -153,6 +153,7 @@ export class View {
   begin(hello) {
     this.#missed = 0;
     this.#missedEvents = 0;
+    document.querySelector("h1").title = `version ${hello.version}, bins of ${hello.bin_ms} ms`;
     facts("session", [
       ["participant", hello.participant || "–"],
       ["instance", hello.instance || "–"],
@@ -170,7 +171,7 @@ export class View {
     const shown = [...find("session").children].find((pair) => pair.firstChild.textContent === "decoder");
     const unsure = decoder?.covariance === "constant" ? ", constant uncertainty" : "";
     if (shown) shown.lastChild.textContent = decoder ? `${decoder.name} ${decoder.model.slice(0, 8)}${unsure}` : "none";
-    put("decoder-name", decoder ? `${decoder.name} ${decoder.model.slice(0, 8)}${unsure}` : "none: calibrate, or set [decoder] model");
+    put("decoder-name", decoder ? `${decoder.name} ${decoder.model.slice(0, 8)}${unsure}` : "none: calibrate first");
     facts("decoder", qualityFacts(decoder));
     put("decoder-warning", (decoder?.warnings ?? []).map(sentence).join(" "));
     find("decoder-section").toggleAttribute("data-poor", Boolean(decoder?.poor));
@@ -282,7 +283,10 @@ export class View {
         const entry = document.createElement("li");
         entry.dataset.health = stream.health;
         const head = document.createElement("p");
-        head.append(element("strong", stream.key), element("span", HEALTH[stream.health] ?? stream.health, { class: "health" }));
+        const out = (stream.channels_out ?? []).length;
+        entry.toggleAttribute("data-out", out > 0);
+        const also = out ? `, ${out} ${out === 1 ? "channel" : "channels"} left out` : "";
+        head.append(element("strong", stream.key), element("span", `${HEALTH[stream.health] ?? stream.health}${also}`, { class: "health" }));
         entry.append(head);
         for (const text of [stream.detail, stream.arrival?.remark, ...channelsOut(stream.channels_out)]) {
           if (text) entry.append(element("p", text, { class: "detail" }));

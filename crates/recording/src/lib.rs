@@ -18,6 +18,7 @@ mod model_file;
 mod new_file;
 pub mod npz;
 mod packed_model;
+mod reduction_tensors;
 mod repeated_key;
 mod rows;
 mod segments;

@@ -14,12 +14,13 @@ use crate::click_parameters;
 use crate::guard_parameters;
 use crate::header::Header;
 use crate::new_file::{Existing, NewFileError, write_new_file};
+use crate::reduction_tensors;
 use crate::repeated_key::repeated_key;
 use crate::tensors::{ModelTensors, ReadTensors};
 
 /// The newest version of the format that is read. A file is written in the first one that can say what it has to.
 pub const MODEL_VERSION: u64 = 2;
-/// The one before features were anything but channels, and before clicks: it has no `outputs` and no `click`.
+/// The one before features were anything but channels, before clicks, and before a decoder took anything but all features.
 const FIRST_VERSION: u64 = 1;
 /// The largest model file that is read or written, in bytes.
 pub const MAX_MODEL_BYTES: u64 = 512 << 20;
@@ -128,10 +129,10 @@ pub fn model_with_bytes(model: Model) -> Result<(CheckedModel, ModelId, Vec<u8>)
     Ok((model, identity(&bytes), bytes))
 }
 
-/// The first version of the format in which such a model can be described.
-fn version(streams: &[StreamFeatures], clicks: bool) -> u64 {
+/// The first version of the format in which such a model can be described: `more` where it has clicks or a reduction.
+fn version(streams: &[StreamFeatures], more: bool) -> u64 {
     let more_than_channels = streams.iter().any(|stream| stream.outputs.is_some());
-    if more_than_channels || clicks { MODEL_VERSION } else { FIRST_VERSION }
+    if more_than_channels || more { MODEL_VERSION } else { FIRST_VERSION }
 }
 
 pub(crate) fn write(model: &Model) -> Result<Vec<u8>, ModelFileError> {
@@ -141,9 +142,12 @@ pub(crate) fn write(model: &Model) -> Result<Vec<u8>, ModelFileError> {
         tensors.vector(ZSCORE_MEAN, &zscore.mean);
         tensors.vector(ZSCORE_DEVIATION, &zscore.standard_deviation);
     }
+    if let Some(reduction) = &model.reduction {
+        reduction_tensors::write(reduction, &mut tensors);
+    }
     let unwritable = |error: serde_json::Error| ModelFileError::Header { problem: error.to_string() };
     let header = Header {
-        version: version(&model.streams, model.click.is_some()),
+        version: version(&model.streams, model.click.is_some() || model.reduction.is_some()),
         decoder: model.decoder,
         streams: model.streams.clone(),
         bin_ms: model.bin_ms,
@@ -196,7 +200,13 @@ fn read(bytes: &[u8]) -> Result<Model, ModelFileError> {
     } else {
         None
     };
-    let mut source = Source { tensors: &mut tensors, features: n, dimension: d };
+    let reduction = reduction_tensors::read(&mut tensors, n)?;
+    if reduction.is_some() && header.version < MODEL_VERSION {
+        let problem = format!("selected features and principal components need `version` {MODEL_VERSION}");
+        return Err(ModelFileError::Header { problem });
+    }
+    let taken = reduction.as_ref().map_or(n, |reduction| reduction.width(n));
+    let mut source = Source { tensors: &mut tensors, features: taken, dimension: d };
     let parameters = header.decoder.decoder.read(header.parameters, &mut source)?;
     let guard = header.guard.map(|guard| guard_parameters::read(guard, &mut tensors, n)).transpose()?;
     let click = header.click.map(|click| click_parameters::read(click, &mut tensors, n)).transpose()?;
@@ -215,6 +225,7 @@ fn read(bytes: &[u8]) -> Result<Model, ModelFileError> {
         training_hash: header.training_hash,
         report: header.report,
         guard,
+        reduction,
         click,
         parameters,
     })

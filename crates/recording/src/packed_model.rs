@@ -14,7 +14,7 @@ use std::{
 };
 
 use flate2::{Compression, read::ZlibDecoder, write::ZlibEncoder};
-use kalmind_filter::{Model, ZScore};
+use kalmind_filter::{Model, Reduction, ZScore};
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -22,6 +22,7 @@ use sha2::{Digest as _, Sha256};
 use crate::model_file::{
     MAX_MODEL_BYTES, METADATA_KEY, TRAINING_MEAN, ZSCORE_DEVIATION, ZSCORE_MEAN, model_from_bytes, write,
 };
+use crate::reduction_tensors;
 use crate::tensors::ModelTensors;
 
 /// Tensors of a file by name: shape and bytes.
@@ -224,6 +225,9 @@ fn parts_of(file: &[u8]) -> Option<(String, Tensors<'_>)> {
 struct Scale {
     mean: Vec<f64>,
     zscore: Option<ZScore>,
+    reduction: Option<Reduction>,
+    /// Numbers of a bin that the decoder takes.
+    taken: usize,
 }
 
 impl Scale {
@@ -231,7 +235,9 @@ impl Scale {
         let mean = tensor(TRAINING_MEAN)?;
         let zscore = tensor(ZSCORE_MEAN).zip(tensor(ZSCORE_DEVIATION));
         let zscore = zscore.map(|(mean, standard_deviation)| ZScore { mean, standard_deviation });
-        (!mean.is_empty()).then_some(Self { mean, zscore })
+        let reduction = reduction_tensors::known(tensor);
+        let taken = reduction.as_ref().map_or(mean.len(), |reduction| reduction.width(mean.len()));
+        (!mean.is_empty() && taken > 0).then_some(Self { mean, zscore, reduction, taken })
     }
 
     fn width(&self) -> usize {
@@ -242,7 +248,8 @@ impl Scale {
     fn apply(&self, raw: &[f64], into: &mut Vec<u8>) {
         let whole = raw.iter().zip(&self.mean).map(|(raw, mean)| if raw.is_finite() { *raw } else { *mean });
         let whole: Vec<f64> = whole.collect();
-        let decoded = self.zscore.as_ref().map_or(whole.clone(), |zscore| zscore.apply(&whole));
+        let scored = self.zscore.as_ref().map_or(whole.clone(), |zscore| zscore.apply(&whole));
+        let decoded = self.reduction.as_ref().map_or(scored.clone(), |reduction| reduction.apply(&scored));
         into.extend(decoded.into_iter().flat_map(f64::to_le_bytes));
     }
 
@@ -273,7 +280,7 @@ impl<'a> Known<'a> {
         }
         let mut decoded = Vec::with_capacity(rows.features.len() * NUMBER);
         rows.features.chunks(width).for_each(|raw| scale.apply(raw, &mut decoded));
-        let size = width * NUMBER;
+        let size = scale.taken * NUMBER;
         let mut places: HashMap<u64, Vec<usize>> = HashMap::new();
         for (place, row) in decoded.chunks(size).enumerate() {
             places.entry(hash(row)).or_default().push(place);
@@ -357,10 +364,9 @@ fn windows<'a>(
     if bytes.is_none_or(|bytes| bytes as u64 > MAX_MODEL_BYTES) {
         return Err(damaged("a tensor is larger than a model may be"));
     }
-    let width = scale.width();
-    let lags = (columns / width) as u64;
+    let lags = (columns / scale.taken) as u64;
     let counted = runs.iter().try_fold(0_u64, |sum, run| sum.checked_add(run.1));
-    if lags == 0 || !columns.is_multiple_of(width) || counted != Some(rows as u64) {
+    if lags == 0 || !columns.is_multiple_of(scale.taken) || counted != Some(rows as u64) {
         return Err(damaged("the shape of a tensor does not fit its rows"));
     }
     let background = scale.background();
@@ -376,7 +382,7 @@ fn windows<'a>(
                 }
                 let seq = first.checked_add(at).and_then(|seq| seq.checked_sub(lag));
                 let seq = seq.ok_or_else(|| damaged("a tick before the first one"))?;
-                let row = features(seq).filter(|row| row.len() == width);
+                let row = features(seq).filter(|row| row.len() == scale.width());
                 scale.apply(row.ok_or(UnpackError::TickMissing(seq))?, &mut data);
             }
         }

@@ -3,12 +3,14 @@
 
 mod models;
 
-use kalmind_filter::{DecoderName, Model, Parameters, Start, StationarySource};
+use kalmind_filter::{
+    DecoderName, Model, Parameters, PrincipalComponents, Reduction, Start, StationarySource,
+};
 use kalmind_recording::{
     MODEL_VERSION, ModelFileError, model_from_bytes, model_to_bytes, read_model, write_model,
 };
 use kalmind_types::{Binning, StreamFeatures, StreamOutput};
-use models::{click, every_decoder};
+use models::{click, every_decoder, matrix, number};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -210,6 +212,41 @@ fn a_layout_of_features_comes_back_and_makes_the_file_one_of_version_2() {
     assert!(refusal(&elsewhere).contains("\"e0 theta\" cannot come from channels 4 to 5"));
     let twice = with_header(&bytes, |header| header["streams"][0]["outputs"][1]["name"] = json!("e0 theta"));
     assert!(refusal(&twice).contains("\"e0 theta\" is the name of two features"));
+}
+
+#[test]
+fn what_a_decoder_takes_of_the_features_comes_back_and_makes_the_file_one_of_version_2() {
+    let principal = PrincipalComponents { mean: (0..3).map(number).collect(), axes: matrix(3, 3, 5) };
+    let both = Reduction { selected: Some(vec![0, 1, 2]), principal: Some(principal) };
+    let of = |reduction: Reduction| Model { reduction: Some(reduction), ..every_decoder()[0].clone() };
+    for model in every_decoder() {
+        for reduction in [both.clone(), Reduction { selected: None, ..both.clone() }] {
+            let model = Model { reduction: Some(reduction), ..model.clone() };
+            let bytes = model_to_bytes(&model).unwrap();
+            assert_eq!(header_of(&bytes)["version"], 2);
+            assert_eq!(*model_from_bytes(&bytes).unwrap().0, model);
+        }
+    }
+    let bytes = model_to_bytes(&of(both.clone())).unwrap();
+    let first = with_header(&bytes, |header| header["version"] = json!(1));
+    assert!(refusal(&first).contains("selected features and principal components need `version` 2"));
+    let unnamed = with_outer_text(&bytes, |text| text.replace("principal.mean", "principal_mean"));
+    assert!(refusal(&unnamed).contains("no tensor `principal.mean`"), "{}", refusal(&unnamed));
+    let mut odd = bytes;
+    let places = [0.0_f64, 1.0, 2.0].map(f64::to_le_bytes).concat();
+    let at = odd.windows(places.len()).position(|bytes| bytes == places).unwrap();
+    odd[at + 16..][..8].copy_from_slice(&2.5_f64.to_le_bytes());
+    assert!(refusal(&odd).contains("whole numbers from 0 to 2"), "{}", refusal(&odd));
+    let wrong = |selected: Option<Vec<usize>>, axes| {
+        let principal = Some(PrincipalComponents { mean: vec![0.0; 3], axes });
+        of(Reduction { selected, principal }).validate().unwrap_err().to_string()
+    };
+    assert!(wrong(Some(vec![0, 2, 1]), matrix(3, 3, 5)).contains("each feature once, in their order"));
+    assert!(wrong(Some(vec![]), matrix(3, 3, 5)).contains("at least 1"));
+    assert!(wrong(Some(vec![0, 1, 3]), matrix(3, 3, 5)).contains("below the number of features"));
+    assert!(wrong(Some(vec![0, 1]), matrix(3, 3, 5)).starts_with("principal.mean is 3, but"));
+    assert!(wrong(None, matrix(4, 3, 5)).starts_with("the number of principal components is 4"));
+    assert!(wrong(None, matrix(2, 3, 5)).contains("observation"), "a decoder of three numbers");
 }
 
 #[test]

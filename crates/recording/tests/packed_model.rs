@@ -3,7 +3,9 @@
 
 mod models;
 
-use kalmind_filter::{Model, NadarayaWatsonRegressor, Noise, Parameters, Regressor, ZScore};
+use kalmind_filter::{
+    Model, NadarayaWatsonRegressor, Noise, Parameters, PrincipalComponents, Reduction, Regressor, ZScore,
+};
 use kalmind_recording::{
     FittedRows, PackedModel, UnpackError, UnpackedModel, model_from_bytes, model_to_bytes, packed_report,
     unpack_model,
@@ -151,6 +153,34 @@ fn windows_stand_as_the_numbers_of_their_ticks() {
     let other = [0.5; FEATURES];
     let differs = unpack_model(&packed.bytes, &|seq| if seq == 116 { Some(&other) } else { rows.row(seq) });
     assert!(matches!(differs, Err(UnpackError::Differs { .. })));
+}
+
+#[test]
+fn windows_of_what_is_made_of_the_features_stand_as_the_numbers_of_their_ticks() {
+    let rows = Rows::new();
+    let ticks: Vec<u64> = (100..110).chain(131..150).collect();
+    let plain = rows.model(&ticks);
+    let Parameters::Dkf(mut dkf) = plain.parameters.clone() else { panic!("a DKF") };
+    let principal = PrincipalComponents { mean: vec![0.2, 0.7, -0.1], axes: matrix(FEATURES, FEATURES, 5) };
+    let reduction = Reduction { selected: Some(vec![0, 1, 2]), principal: Some(principal) };
+    let reduced = |points: &DMatrix<f64>| {
+        let across = points.transpose();
+        let numbers: Vec<f64> =
+            across.as_slice().chunks(FEATURES).flat_map(|bin| reduction.apply(bin)).collect();
+        DMatrix::from_row_slice(points.nrows(), points.ncols(), &numbers)
+    };
+    if let Regressor::NadarayaWatson(regressor) = &mut dkf.regressor {
+        regressor.points = reduced(&regressor.points);
+    }
+    if let Noise::Kernel { points, .. } = &mut dkf.noise {
+        *points = reduced(points);
+    }
+    let model = Model { parameters: Parameters::Dkf(dkf), reduction: Some(reduction.clone()), ..plain };
+    let file = model_to_bytes(&model).unwrap();
+    let fitted = FittedRows { seqs: &rows.seqs, features: &rows.features };
+    let packed = PackedModel::of(&model, &file, fitted, true).unwrap();
+    assert_eq!(ticks_of(&packed), [(100, 110), (131, 150)]);
+    assert!(unpack_model(&packed.bytes, &|seq| rows.row(seq)).unwrap().file == file);
 }
 
 #[test]

@@ -66,6 +66,12 @@ impl FeatureSet {
         self.0.iter().map(|word| word.count_ones() as usize).sum()
     }
 
+    /// How many of them are not in another set.
+    #[must_use]
+    pub fn count_outside(&self, other: &Self) -> usize {
+        self.0.iter().zip(&other.0).map(|(word, other)| (word & !other).count_ones() as usize).sum()
+    }
+
     /// The features, rising.
     pub fn features(&self) -> impl Iterator<Item = usize> + '_ {
         ones(&self.0)

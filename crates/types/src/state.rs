@@ -230,7 +230,7 @@ impl fmt::Display for Reason {
                 "the signal is intermittent: the cursor moves again once it has been steady for a second",
             ),
             Cause::AwaitsResume => formatter.write_str(
-                "the signal is back after a gap longer than auto_resume_ms; waiting for the operator: press Resume",
+                "the signal is back after a long silence; waiting for the operator to continue",
             ),
             Cause::NotFinite => formatter.write_str(
                 "the decoder produced an invalid number: press Resume to restart it, or load another model",
@@ -238,7 +238,7 @@ impl fmt::Display for Reason {
             Cause::Panicked => {
                 formatter.write_str("Kalmind had an internal error: press Resume, and report it with the log")
             }
-            Cause::NoModel => formatter.write_str("no decoder is loaded: calibrate, or set [decoder] model"),
+            Cause::NoModel => formatter.write_str("no decoder is loaded: calibrate first"),
             Cause::MeasuringArrival => formatter.write_str("measuring how samples arrive"),
             Cause::StagesSettle => formatter.write_str(
                 "the filters of a stream settle: what was asked for begins by itself when they have",
@@ -282,7 +282,7 @@ impl fmt::Display for Reason {
             Cause::StoppedAndNotFresh => write!(formatter, "stopped by {by}, and no usable signal"),
             Cause::StoppedAndAwaitsResume => write!(
                 formatter,
-                "stopped by {by}; the signal was lost and has returned; waiting for the operator: press Resume"
+                "stopped by {by}; the signal was lost and has returned; waiting for the operator to continue"
             ),
         }
     }

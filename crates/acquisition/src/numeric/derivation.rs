@@ -112,7 +112,7 @@ impl Derivation {
         let owed = chain.delay().saturating_add(every) as usize;
         let mut stream = DerivedStream::new(chain, channels, rate_hz);
         if stages.channel_health {
-            stream = stream.with_channel_health(&stages.settings);
+            stream = stream.with_channel_health(&stages.settings).unwatched(&stages.unwatched);
         }
         let names = stages.raw.outputs.iter().map(|channel| channel.name.clone()).collect();
         let bytes = Some(stream.checkpoint_bytes()).filter(|bytes| *bytes <= LARGEST_CHECKPOINT);

@@ -142,6 +142,7 @@ fn plan_found(
                 generation: stages.generation,
                 raw: stages.raw.clone(),
                 channel_health: stages.channel_health,
+                unwatched: stages.unwatched.clone(),
             }),
         })
         .collect();

@@ -73,7 +73,7 @@ impl Engine {
         for (feature, _) in raw.iter().enumerate().filter(|(_, value)| !value.is_finite()) {
             missing.insert(feature);
         }
-        examiner.count()
+        examiner.count(None)
     }
 
     /// `failing` is why features that arrived are not decoded. An array unlike training is not decoded for one more bin;

@@ -77,15 +77,26 @@ impl Examiner {
         }
     }
 
-    /// What can be said of a bin by the features that are missing from it.
-    pub(super) fn count(&mut self) -> Examined {
+    /// Whether too many are lost of the features that the decoder looks at, where it leaves some out: all that it has may be few
+    /// of the whole array.
+    pub(super) fn too_few_taken(&self, left_out: Option<&FeatureSet>) -> bool {
+        let Some(left_out) = left_out else { return false };
+        let FeatureSets { switched_off, lost, .. } = &self.sets;
+        let taken = self.layout.width().saturating_sub(left_out.count());
+        let (invalid, off) = (lost.count_outside(left_out), switched_off.count_outside(left_out));
+        invalid as f64 > most_missing(self.max_masked, taken, off) || off >= taken
+    }
+
+    /// What can be said of a bin by the features that are missing from it; those that are `left_out` the decoder does not look at.
+    pub(super) fn count(&mut self, left_out: Option<&FeatureSet>) -> Examined {
         let FeatureSets { switched_off, missing, lost, suspects, .. } = &mut self.sets;
         suspects.clear();
         lost.copy_from(missing);
         lost.remove(switched_off);
         let (invalid, off) = (lost.count(), switched_off.count());
         let most_lost = most_missing(self.max_masked, self.layout.width(), off);
-        let fails = invalid as f64 > most_lost;
+        let fails = invalid as f64 > most_lost || self.too_few_taken(left_out);
+        let FeatureSets { lost, suspects, .. } = &mut self.sets;
         if fails {
             suspects.copy_from(lost);
         }

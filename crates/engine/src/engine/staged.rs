@@ -170,11 +170,11 @@ impl StagedModel {
 
     /// Which features of a bin can be decoded from, and why the bin cannot, if so.
     pub(super) fn examine(&mut self, row: &HistoryRow<'_>, examiner: &mut Examiner) -> Examined {
-        let Self { preparation, screen, past, .. } = self;
+        let Self { decoder, preparation, screen, past, .. } = self;
         examiner.switch_off(row.masked);
         let prepared = preparation.prepare(row.raw, &examiner.sets.switched_off);
         examiner.sets.missing.copy_from(prepared.missing);
-        let mut found = examiner.count();
+        let mut found = examiner.count(decoder.left_out());
         if !row.facts.arrived || found.failing.is_some() {
             return found;
         }
@@ -192,7 +192,8 @@ impl StagedModel {
             lost.add(screened.lost);
             lost.remove(switched_off);
             found.failing = screened.implausible.map(cause);
-            if found.failing.is_none() && lost.count() as f64 > found.most_lost {
+            let too_many = lost.count() as f64 > found.most_lost;
+            if found.failing.is_none() && (too_many || examiner.too_few_taken(decoder.left_out())) {
                 found.failing = Some(Cause::ChannelsMasked);
             }
         }

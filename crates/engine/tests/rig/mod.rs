@@ -61,6 +61,7 @@ pub fn model_with_task(decoder: &str, rows: &Rows, bin_s: f64, task: Option<Vec<
         bin_ms: bin_s * 1e3,
         zscore: Some(ZScore { mean: mean.clone(), standard_deviation: deviation }),
         guard: Some(fitted.guard),
+        reduction: fitted.reduction,
         click: None,
         ..Model::plain(spec, mean, 2, fitted.parameters)
     }

@@ -16,7 +16,7 @@ const SHORT: [(&str, &str); 6] = [
 ];
 
 /// Options that let other code run, where a decoder takes them.
-const VARIANTS: [(&str, &str); 14] = [
+const VARIANTS: [(&str, &str); 16] = [
     ("state-order", "3"),
     ("q", "kernel"),
     ("lags", "3"),
@@ -31,6 +31,8 @@ const VARIANTS: [(&str, &str); 14] = [
     ("dynamics", "ekf"),
     ("dynamics", "ukf"),
     ("guard", "on"),
+    ("select", "3"),
+    ("pca", "2"),
 ];
 
 /// `decoder`, short to fit, as it stands and with every variant of its options.
@@ -78,6 +80,7 @@ pub(crate) fn model(spec: &DecoderSpec, data: &TrainingData) -> Model {
             .map(|name| Component { name: name.to_owned(), unit: String::new() })
             .to_vec(),
         guard: Some(fitted.guard),
+        reduction: fitted.reduction,
         click: None,
         ..Model::plain(*spec, data.features.row_mean().iter().copied().collect(), 2, fitted.parameters)
     }

@@ -1,6 +1,6 @@
 //! Features made of a recording, bin by bin.
 
-use std::{ops::ControlFlow, path::Path};
+use std::{collections::VecDeque, ops::ControlFlow, path::Path};
 
 use encoding_rs::Encoding;
 use kalmind_engine::{Binner, Engine};
@@ -8,11 +8,12 @@ use kalmind_recording::{
     signals::{read_streams, visit_streams},
     xdf::{Problem, recording::SampleChunk, samples::Values},
 };
-use kalmind_types::{LslTime, TickInput};
+use kalmind_types::{Binning, LslTime, StreamHealth, TickInput};
 
 use super::{
     FeaturePlan, FeaturesError,
     intake::{Crossing, Intake},
+    reach::out_of_reach,
 };
 use crate::host::Host;
 
@@ -58,16 +59,23 @@ pub fn make_features(
         engine: Engine::new(plan.engine.clone())?,
         input: TickInput::empty(),
         intakes: Vec::new(),
+        reached: VecDeque::new(),
+        healths: vec![StreamHealth::Live; plan.streams.len()],
         now: LslTime(f64::NEG_INFINITY),
         rows: (0, 0),
     };
     for (place, stream) in plan.streams.iter().enumerate() {
         let offsets = stream_of(stream.id).map(|stream| stream.clock_offsets.as_slice()).unwrap_or_default();
+        if plan.binner.streams.get(place).is_some_and(|stream| stream.binning == Binning::Events) {
+            let changes = |(from, to)| [(from, place, StreamHealth::Lost), (to, place, StreamHealth::Live)];
+            making.reached.extend(out_of_reach(offsets).into_iter().flat_map(changes));
+        }
         let intake = Intake::new(place, stream, offsets, crossings.is_some());
         making
             .intakes
             .push(intake.map_err(|error| FeaturesError::Stages { key: stream.called.clone(), error })?);
     }
+    making.reached.make_contiguous().sort_by(|(one, ..), (other, ..)| one.0.total_cmp(&other.0));
     let wanted: Vec<_> = plan.streams.iter().filter_map(|stream| stream_of(stream.id)).collect();
     let mut progress = host.bytes();
     let mut tell = |crossing: Crossing| {
@@ -121,6 +129,9 @@ struct Making {
     engine: Engine,
     input: TickInput,
     intakes: Vec<Intake>,
+    /// When streams of events go out of reach and come back, in order, and how each stands: their silence counts as nothing happening.
+    reached: VecDeque<(LslTime, usize, StreamHealth)>,
+    healths: Vec<StreamHealth>,
     /// Time of the newest sample that was given to bins: it counts as received then.
     now: LslTime,
     /// Rows, and how many of them are incomplete.
@@ -132,18 +143,30 @@ impl Making {
     fn go_on(&mut self, plan: &FeaturePlan, is_end: bool, show: &mut dyn FnMut(&FeatureRow<'_>)) {
         while let Some(place) = self.next(plan, is_end) {
             let Some(block) = self.intakes[place].pop() else { return };
-            // another stream's may stand later in the file
-            self.now = LslTime(self.now.0.max(block.received.0));
-            self.binner.accept(place, block);
-            while self.binner.close_next(self.now, &[], &mut self.input) {
-                let incomplete = self.engine.step(&self.input, &self.binner).incomplete;
-                self.rows = (self.rows.0 + 1, self.rows.1 + u64::from(incomplete));
-                let TickInput { time, epoch, .. } = self.input;
-                show(&FeatureRow { time, epoch, incomplete, values: self.engine.raw_features() });
+            let received = block.received;
+            while let Some((at, place, health)) = self.reached.pop_front_if(|(at, ..)| *at <= received) {
+                self.close(at, show);
+                self.healths[place] = health;
+                self.binner.set_health(place, health);
             }
-            let intakes = &mut self.intakes;
-            self.binner.release(|stream, block| intakes[stream].give_back(block));
+            self.binner.accept(place, block);
+            self.binner.set_health(place, self.healths[place]);
+            self.close(received, show);
         }
+    }
+
+    /// Closes what bins can be closed at a time.
+    fn close(&mut self, now: LslTime, show: &mut dyn FnMut(&FeatureRow<'_>)) {
+        // another stream's samples may stand later in the file
+        self.now = LslTime(self.now.0.max(now.0));
+        while self.binner.close_next(self.now, &[], &mut self.input) {
+            let incomplete = self.engine.step(&self.input, &self.binner).incomplete;
+            self.rows = (self.rows.0 + 1, self.rows.1 + u64::from(incomplete));
+            let TickInput { time, epoch, .. } = self.input;
+            show(&FeatureRow { time, epoch, incomplete, values: self.engine.raw_features() });
+        }
+        let intakes = &mut self.intakes;
+        self.binner.release(|stream, block| intakes[stream].give_back(block));
     }
 
     /// The stream whose sample comes next.

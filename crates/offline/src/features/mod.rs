@@ -10,9 +10,12 @@ mod error;
 mod intake;
 mod learning;
 mod making;
+mod pieces;
 mod plan;
+mod reach;
 mod reference;
 mod reference_document;
+mod stretch;
 mod table;
 
 pub use error::FeaturesError;
@@ -22,4 +25,5 @@ pub use making::{FeatureRow, make_features};
 pub use plan::{FeaturePlan, FeaturePlanner, FeatureStages, FeatureStream};
 pub use reference::{is_learnt, learn_reference, learn_rest};
 pub use reference_document::{AverageBy, ReferenceDocument, ReferenceOptions, ReferenceStream, ScaleBy};
+pub use stretch::Stretch;
 pub use table::{FeatureFile, WrittenFeatures, write_crossings};

@@ -147,6 +147,7 @@ impl MadeFeatures<'_> {
                 components,
                 participant: plan.participant.clone(),
                 label_law: None,
+                blocks: Vec::new(),
             }),
             remarks,
             implausible: None,

@@ -77,14 +77,16 @@ pub fn label_tables(gathered: &Gathered) -> Result<Tables, RecordedTablesError> 
     let task = data.training.task.as_deref().unwrap_or_default();
     let width = data.training.features.ncols();
     let (mut features, mut states, mut time, mut rows) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut blocks = Vec::new();
     for (row, &source) in data.gathered.iter().enumerate() {
-        let (Some((at, _)), Some(sample)) = (gathered.rows.get(source), task.get(row)) else { continue };
+        let (Some((at, block)), Some(sample)) = (gathered.rows.get(source), task.get(row)) else { continue };
         if !gathered.calibration.has_features(source) {
             continue;
         }
         features.extend(data.training.features.row(row).iter());
         states.extend(data.training.states.row(row).iter());
         time.push(at.0);
+        blocks.push(*block);
         rows.push(TaskRow {
             trial: sample.trial,
             target: sample.target,
@@ -100,7 +102,7 @@ pub fn label_tables(gathered: &Gathered) -> Result<Tables, RecordedTablesError> 
         task: Some(TaskTable { time: Some(time.clone()), rows }),
         bin_ms: session.bin_ms,
         time,
-        session: Some(described(session)),
+        session: Some(Session { blocks, ..described(session) }),
         remarks: Vec::new(),
         implausible: None,
     })
@@ -195,6 +197,7 @@ fn described(session: &SessionDocument) -> Session {
         components: session.components.clone(),
         participant: Some(session.participant.clone()).filter(|code| !code.is_empty()),
         label_law: Some(session.engine.label_law),
+        blocks: Vec::new(),
     }
 }
 

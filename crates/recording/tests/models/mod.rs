@@ -312,6 +312,7 @@ pub fn model(decoder: &str, parameters: Parameters) -> Model {
         participant: Some("P3".into()),
         training_hash: Some("ab".repeat(32)),
         guard: Some(guard()),
+        reduction: None,
         click: None,
         report: Some(json!({"rows": 12, "bandwidth": 0.1 + 0.2, "warnings": []})),
         parameters,

@@ -103,6 +103,15 @@ impl DerivedStream {
         self
     }
 
+    /// The same, which judges none of these raw channels.
+    #[must_use]
+    pub fn unwatched(mut self, channels: &[usize]) -> Self {
+        if let Some(health) = &mut self.health {
+            health.pass_over(channels);
+        }
+        self
+    }
+
     /// What is wrong with the raw channels, where that is judged: one each, and how often that has changed.
     pub fn channel_faults(&self) -> Option<(u64, impl ExactSizeIterator<Item = Option<ChannelFault>>)> {
         self.health.as_ref().map(|health| (health.changes(), health.faults()))

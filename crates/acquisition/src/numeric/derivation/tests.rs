@@ -24,6 +24,7 @@ fn stages_of(stage: StageSettings, generation: u8) -> Stages {
         generation: GenerationId([generation; 32]),
         raw: Signal::raw(1000.0, [(String::from("a"), String::new())]),
         channel_health: false,
+        unwatched: Vec::new(),
     }
 }
 
