@@ -45,6 +45,9 @@ fn main() {
     ] {
         rows.push(derive(&mut criterion, name, &stages));
     }
+    for (channels, is_silent) in [(96, false), (96, true), (256, false), (1024, false)] {
+        rows.push(broadband(&mut criterion, channels, is_silent));
+    }
     let title = "In front of the decoder: median time of a bin of 20 ms, and its part of one core; largest relative \
          difference of a value";
     speed_table::print(title, &rows);
@@ -66,7 +69,12 @@ fn row(name: &str, what: String, accuracy: f64) -> Row {
     Row {
         what,
         measured: measured::shown(median) + &part,
-        goal: String::new(),
+        goal: match name {
+            "broadband of 96" | "broadband of 96 of zeros" => "4 % of a core".to_owned(),
+            "broadband of 256" => "12 % of a core".to_owned(),
+            "broadband of 1024" => "sustained".to_owned(),
+            _ => String::new(),
+        },
         accuracy: format!("{accuracy:.0e}"),
     }
 }
@@ -143,6 +151,88 @@ fn derive(criterion: &mut Criterion, what: &str, stages: &[StageSettings]) -> Ro
     let largest = expected.iter().fold(1.0_f64, |largest, value| largest.max(value.abs()));
     let apart = found.iter().zip(&expected).map(|(found, expected)| (found - expected).abs());
     row(&name, format!("{what}, then `mean`, 600 a bin"), apart.fold(0.0, f64::max) / largest)
+}
+
+/// Channels of an array.
+const ARRAY: usize = 128;
+
+/// 20 ms of broadband through all that spikes need: a band-pass, a regression of each array's channels on its others, crossings
+/// and powers. The accuracy is that of the powers of the first channel against the same, written down sample by sample.
+fn broadband(criterion: &mut Criterion, channels: usize, is_silent: bool) -> Row {
+    let arrays: Vec<[usize; 2]> =
+        (0..channels).step_by(ARRAY).map(|first| [first, channels.min(first + ARRAY)]).collect();
+    // as a ridge regression would have them: small, and none for a channel itself
+    let weight = |to: usize, from: usize| {
+        let is_of_array = to / ARRAY == from / ARRAY && to != from;
+        if is_of_array {
+            ((to * 31 + from * 17) % 13) as f64 / 13.0 / channels.min(ARRAY) as f64
+        } else {
+            0.0
+        }
+    };
+    let weights: Vec<Vec<f64>> =
+        (0..channels).map(|to| (0..channels).map(|from| weight(to, from)).collect()).collect();
+    let stages = serde_json::json!([
+        { "stage": "iir", "sections": SECTIONS },
+        { "stage": "reference", "kind": "regression", "arrays": arrays, "weights": weights },
+        { "stage": "spikes", "scales": [700.0], "power": true },
+    ]);
+    let settings = ChainSettings(serde_json::from_value(stages).expect("stages"));
+    let raw = Signal::raw(RATE_HZ, (0..channels).map(|channel| (channel.to_string(), String::new())));
+    let chain = || {
+        let chain = Chain::new(&settings, GenerationId::default(), &raw, 64).expect("a chain");
+        DerivedStream::new(chain, channels, RATE_HZ)
+    };
+    let noise = samples(SAMPLES * channels / CHANNELS + 1);
+    let mut values: Vec<i16> = noise.into_iter().take(SAMPLES * channels).collect();
+    if is_silent {
+        values.fill(0);
+    }
+    let mut stream = chain();
+    let mut output = Rows::with_capacity(2 * channels, stream.most_rows(BLOCK));
+    let mut next = 0;
+    let what = if is_silent { " of zeros" } else { "" };
+    let name = format!("broadband of {channels}{what}");
+    measured::forget(&name);
+    criterion.bench_function(&name, |bencher| {
+        bencher.iter(|| {
+            for rows in values.chunks(BLOCK * channels) {
+                output.clear();
+                stream.take(next, 0, SampleRows::Int16(black_box(rows)), &mut output);
+                stream.log().clear();
+                next += BLOCK as u64;
+            }
+            output.len()
+        });
+    });
+    let mut fresh = chain();
+    let mut output = Rows::with_capacity(2 * channels, 0);
+    // from rest on zeros, so that both begin in the same state
+    for (first, rows) in [(0, vec![0_i16; BLOCK * channels]), (BLOCK as u64, values.clone())] {
+        fresh.take(first, 0, SampleRows::Int16(&rows), &mut output);
+    }
+    // once filters have settled
+    let found: Vec<Option<f64>> =
+        output.iter().skip(1).map(|row| (!row.invalid[channels]).then_some(row.values[channels])).collect();
+    let filtered_of = |channel: usize| {
+        let input: Vec<f64> =
+            values.iter().skip(channel).step_by(channels).map(|value| f64::from(*value)).collect();
+        SECTIONS.iter().fold(input, |x, section| filtered(&x, section))
+    };
+    let mut expected = filtered_of(0);
+    for from in 1..channels.min(ARRAY) {
+        for (value, other) in expected.iter_mut().zip(filtered_of(from)) {
+            *value -= weight(0, from) * other;
+        }
+    }
+    let powers =
+        expected.chunks_exact(BLOCK).map(|window| window.iter().map(|x| x * x).sum::<f64>() / BLOCK as f64);
+    let apart = found
+        .iter()
+        .zip(powers)
+        .filter_map(|(found, power)| Some((found.as_ref()? - power).abs() / power.max(1.0)));
+    let what = format!("{channels} channels{what}: band-pass, regression, crossings and powers");
+    row(&name, what, apart.reduce(f64::max).expect("a valid window"))
 }
 
 /// y[n] = b0 x[n] + b1 x[n-1] + b2 x[n-2] - a1 y[n-1] - a2 y[n-2], from rest.

@@ -108,7 +108,8 @@ fn features_and_spikes_are_written_and_read_by_others() {
     assert!(spikes.starts_with("time,channel\n500."), "{:?}", spikes.lines().nth(1));
     let counted: f64 = lines
         .clone()
-        .flat_map(|line| line.split(',').skip(1).map(|cell| cell.parse::<f64>().expect("a number")))
+        .flat_map(|line| line.split(',').skip(1).filter(|cell| !cell.is_empty()))
+        .map(|cell| cell.parse::<f64>().expect("a number"))
         .sum();
     let told_spikes = spikes.lines().count() - 1;
     assert_eq!(told["events"], told_spikes, "{told}");
@@ -118,8 +119,8 @@ fn features_and_spikes_are_written_and_read_by_others() {
     folder.succeeds(&format!("{features} -o x.npz"));
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
     assert!(python.exists(), "no Python peers: `make .venv/peers-ready` makes them");
-    let script = "import numpy,sys; f=numpy.load(sys.argv[1]); x=numpy.loadtxt(sys.argv[2],delimiter=',',skiprows=1); \
-                  k=~f['incomplete']; v=f['features'][k]; n=numpy.isfinite(v); assert (x[:,1:][n]==v[n]).all() and (x[:,0]==f['time'][k]).all(); \
+    let script = "import numpy,sys; f=numpy.load(sys.argv[1]); x=numpy.genfromtxt(sys.argv[2],delimiter=',',skip_header=1); \
+                  k=~f['incomplete']; v=f['features'][k]; assert numpy.array_equal(x[:,1:],v,equal_nan=True) and (x[:,0]==f['time'][k]).all(); \
                   print(*f['names'], v.shape[1], str(f['units'][0]))";
     let npz = Command::new(python)
         .args(["-c", script])
@@ -129,6 +130,23 @@ fn features_and_spikes_are_written_and_read_by_others() {
     let npz = npz.expect("Python runs");
     let said = String::from_utf8_lossy(&npz.stdout).into_owned() + &String::from_utf8_lossy(&npz.stderr);
     assert_eq!(said.trim(), "e0 e1 e2 e3 e4 e5 e6 e7 8 spikes");
+}
+
+#[test]
+fn arrays_of_several_recordings_are_written_as_they_are_made() {
+    let folder = laboratory();
+    let pairs = "channels = [[\"e0\", \"e1\"], [\"e2\", \"e3\"], [\"e4\", \"e5\"], [\"e6\", \"e7\"]]";
+    let stages = format!("stages = [{{ stage = \"reference\", kind = \"bipolar\", {pairs} }}]");
+    folder.write("pairs.toml", &format!("[[stream]]\ntype = \"Broadband\"\nbinning = \"mean\"\n{stages}\n"));
+    folder.succeeds("features monday.xdf friday.xdf --config pairs.toml -o x.npz");
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
+    let script = "import numpy,sys,zipfile; assert zipfile.ZipFile(sys.argv[1]).testzip() is None; f=numpy.load(sys.argv[1]); \
+                  v=f['features']; print(v.shape[1], v.shape[0]==len(f['time'])==len(f['recording']), \
+                  f['recording'].min(), f['recording'].max(), v.dtype)";
+    let said =
+        Command::new(python).args(["-c", script]).arg(folder.path("x.npz")).output().expect("Python runs");
+    let said = String::from_utf8_lossy(&said.stdout).into_owned() + &String::from_utf8_lossy(&said.stderr);
+    assert_eq!(said.trim(), "4 True 0 1 float64");
 }
 
 #[test]
@@ -181,6 +199,30 @@ fn what_does_not_fit_is_named() {
     folder.refuses(mixed, 2, &["volts.xdf", "its features are in", "V"]);
     let no_spikes = "features monday.xdf --config power.toml -o x.csv --events spikes.csv";
     folder.refuses(no_spikes, 2, &["--events", "no stream of power.toml has the stage `spikes`"]);
+    let nowhere = "--config daemon.toml -o nowhere/x";
+    let parts = ["nowhere/x.csv cannot be written: there is no folder nowhere; make it, or write elsewhere"];
+    folder.refuses(&format!("features monday.xdf {nowhere}.csv"), 1, &parts);
+    let fit = format!("fit monday.xdf --states-stream Hand --decoder kalman {nowhere}.kalmind");
+    folder.refuses(&fit, 1, &["there is no folder nowhere"]);
+    folder.write("notes.txt", "no recording");
+    folder.refuses(&features("daemon.toml", "notes.txt"), 2, &["notes.txt: this is no recording"]);
+    written("slow.toml", "hz = 250", "hz = 0.001");
+    let parts = ["no bin is complete: stream \"Amplifier\"", "before its filters have settled, after "];
+    folder.refuses(&features("slow.toml", "monday.xdf"), 2, &parts);
+    let reference = |with: &str| format!("reference monday.xdf --config daemon.toml -o r.json {with}");
+    let parts = [
+        "monday.xdf: stream \"Amplifier\": the stretch from 100 to 120 s is not in the recording",
+        "ends 60.0 s after",
+    ];
+    folder.refuses(&reference("--from 100 --to 120"), 2, &parts);
+    folder.refuses(&reference("--from -3"), 2, &["a number of seconds"]);
+    folder.refuses(
+        "reference monday.xdf --config rate.toml -o r.json",
+        2,
+        &["2500 samples a second", "2000.0"],
+    );
+    let swapped = "features daemon.toml --config monday.xdf -o x.csv";
+    folder.refuses(swapped, 2, &["monday.xdf", "this is a recording (XDF)"]);
     folder.refuses("features monday.xdf --config daemon.toml -o x.mat", 2, &[".csv or .npz"]);
     let fit = "fit monday.xdf --config daemon.toml --decoder kalman -o m.kalmind";
     folder.refuses(fit, 2, &["--states-stream"]);

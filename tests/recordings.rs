@@ -64,7 +64,13 @@ fn targets_reach_a_refit_from_the_recording() {
         "evaluate {} --blocks all --train 0..250 --test 250..400 --decoders kalman,refit-kalman --json",
         session()
     ));
-    assert_eq!(json(&evaluated)["decoders"].as_array().map(Vec::len), Some(2));
+    let evaluated = json(&evaluated);
+    assert_eq!(evaluated["decoders"].as_array().map(Vec::len), Some(2));
+    let note = evaluated["note"].as_str().expect("rows of a closed loop are tested");
+    assert!(note.contains("nothing of online control"), "{note}");
+    let open_loop = "--train 0..180 --test 180..240 --decoders kalman --json";
+    let evaluated = json(&folder.succeeds(&format!("evaluate {} {open_loop}", session())));
+    assert!(evaluated["note"].is_null(), "the open loop alone");
 }
 
 #[test]

@@ -191,14 +191,15 @@ test("a decoder at chance is shown as one, and control with it takes a person's 
   // confirmed it controls, and is not shown as if all were well
   const shown = await doubted.evaluate(() => {
     const badge = document.getElementById("state");
-    const colour = (poor) => {
-      badge.toggleAttribute("data-poor", poor);
-      return getComputedStyle(badge).backgroundColor;
-    };
     badge.dataset.state = "control";
-    return [colour(false), colour(true)];
+    badge.toggleAttribute("data-poor", true);
+    const [style, control] = [getComputedStyle(badge).backgroundColor, getComputedStyle(document.body).getPropertyValue("--control")];
+    badge.style.background = control;
+    return [style, getComputedStyle(badge).backgroundColor, getComputedStyle(document.getElementById("doubt")).display];
   });
-  assert.notEqual(shown[0], shown[1]);
+  // control has its own colour, and the doubt a mark
+  assert.equal(shown[0], shown[1]);
+  assert.notEqual(shown[2], "none");
   if (process.env.KALMIND_SCREENSHOT) await doubted.screenshot({ path: process.env.KALMIND_SCREENSHOT.replace(/(\.\w+)$/, "-doubt$1") });
   if (url.includes("#token=")) {
     const text = () => doubted.textContent("#question");

@@ -116,7 +116,7 @@ test("a session is run from the keyboard, and every state fits the window and is
   await well(page, "running");
   await press(page, action("skip"));
   await doing(page, "resting");
-  await says(page, "blocks", "skipped");
+  await says(page, "blocks", "not finished");
   await press(page, action("start"));
   await doing(page, "running");
   await says(page, "figures", "helped up to 60 %");
@@ -318,7 +318,7 @@ test("the participant sees target, cursor and what to do, and nothing else", asy
   await press(page, action("start"));
   await doing(page, "running");
   await press(page, action("skip"));
-  await says(view, "notice", "Resting");
+  await says(view, "notice", "A short pause");
   await press(page, action("end"));
   await press(page, "#sure [data-sure=yes]");
   await says(view, "notice", "That was all");

@@ -222,6 +222,8 @@ fn defaults_are_those_that_the_documents_promise() {
 fn the_stages_of_the_broadband_example_run_on_its_stream() {
     let file = configuration::load(&root().join("config/intracortical-broadband.toml"))
         .unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(file.why_no_rest(true), None);
+    assert!(file.why_no_rest(false).is_some_and(|why| why.contains("not recorded")));
     let stages = kalmind_signal::ChainSettings(file.stream[0].stages.clone());
     let channels = (0..192).map(|channel| (format!("electrode{channel}"), String::from("uV")));
     let raw = kalmind_signal::Signal::raw(30_000.0, channels);

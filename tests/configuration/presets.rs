@@ -37,8 +37,18 @@ fn presets_last_as_long_as_their_names_promise() {
     };
     assert_eq!((seconds("quick-start"), seconds("demo")), (60.0, 90.0));
     assert_eq!(of_blocks("rapid-calibration", TaskBlock::Evaluation), 180.0);
+    assert_eq!(of_blocks("rest-and-calibration", TaskBlock::ClosedLoop), 120.0);
     assert_eq!(of_blocks("eleven-minutes", TaskBlock::Evaluation), 660.0);
     assert_eq!(of_blocks("grid-evaluation", TaskBlock::Evaluation), 120.0);
+}
+
+#[test]
+fn after_its_rest_the_preset_calibrates_as_the_one_without() {
+    let mut rested = preset("rest-and-calibration").unwrap_or_else(|errors| panic!("{errors}"));
+    let calibrated = preset("rapid-calibration").unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(rested.blocks.remove(0).block, TaskBlock::Rest);
+    rested.blocks[0].rest_s = calibrated.blocks[0].rest_s;
+    assert_eq!((rested.blocks, rested.decoder), (calibrated.blocks, calibrated.decoder));
 }
 
 #[test]
@@ -151,7 +161,7 @@ fn a_rest_has_a_length_and_an_instruction_of_its_own() {
 #[test]
 fn a_preset_that_is_not_there_is_answered_with_those_that_are() {
     let errors = preset("quick").expect_err("there is none");
-    assert!(errors.to_string().contains("quick-start, rapid-calibration, eleven-minutes"), "{errors}");
+    assert!(errors.to_string().contains("quick-start, rapid-calibration, rest-and-calibration"), "{errors}");
     let errors = load_preset(&root().join("config/presets/none.toml")).expect_err("there is none");
     assert!(errors.to_string().contains("config/presets/quick-start.toml is one to start from"), "{errors}");
 }

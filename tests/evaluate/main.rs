@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use std::{collections::BTreeSet, fmt::Write as _, fs};
 
 mod channels;
+mod trials;
 
 const TABLES: &str = "evaluate --features x.csv --states z.csv --rate 50";
 

@@ -58,13 +58,17 @@ fn outlet(laboratory: &Laboratory) -> Process {
     outlet
 }
 
+/// What was learnt and saved in a folder, in files.
+fn saved_files(folder: &Path) -> Vec<String> {
+    let files = fs::read_dir(folder).into_iter().flatten();
+    let names = files.map(|file| file.expect("an entry").path().display().to_string());
+    names.filter(|name| name.ends_with(".reference.json")).collect()
+}
+
 fn learnt(folder: &Path) -> Vec<ReferenceDocument> {
-    let mut files: Vec<PathBuf> = fs::read_dir(folder)
-        .map_or_else(|_none| Vec::new(), |files| files.map(|file| file.expect("an entry").path()).collect());
-    files.retain(|file| file.display().to_string().ends_with(".reference.json"));
     let read =
-        |file: &PathBuf| serde_json::from_slice(&fs::read(file).expect("readable")).expect("a document");
-    files.iter().map(read).collect()
+        |file: &String| serde_json::from_slice(&fs::read(file).expect("readable")).expect("a document");
+    saved_files(folder).iter().map(read).collect()
 }
 
 fn other_stages(daemon: &Daemon, stream: &str) -> (u16, String) {
@@ -121,7 +125,7 @@ fn a_rest_fixes_thresholds_and_references_for_the_session_and_a_lost_stream_take
     assert_eq!(average.excluded, [ChannelName::Index(0)]);
     let StageSettings::Spikes(spikes) = &learnt.streams[0].stages.0[2] else { panic!("{learnt:?}") };
     assert!(spikes.scales[0] == 0.0 && spikes.scales[1..].iter().all(|scale| *scale > 0.1), "{spikes:?}");
-    let [from, to] = learnt.seconds.map(|seconds| seconds.to_string());
+    let [stretch] = saved_files(&laboratory.path("models/P1")).try_into().expect("one");
     laboratory.succeed(&[
         "reference",
         "session.xdf",
@@ -129,10 +133,8 @@ fn a_rest_fixes_thresholds_and_references_for_the_session_and_a_lost_stream_take
         "kalmind.toml",
         "--scale",
         "mad",
-        "--from",
-        &from,
-        "--to",
-        &to,
+        "--stretch-of",
+        &stretch,
         "-o",
         "again.json",
     ]);

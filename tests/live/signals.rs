@@ -1,6 +1,6 @@
 //! The configurations of raw signals, each with the source that shows what it is for.
 
-use std::fs;
+use std::{cell::Cell, fs};
 
 use serde_json::Value;
 
@@ -31,9 +31,18 @@ fn decoding(
     participant.args(["simulate", "--instance", &laboratory.name, "--signal"]).args(signal);
     let participant = Process::start(participant);
     let daemon = laboratory.daemon(&configuration, "30");
+    // the first bins are incomplete: filters settle, and how long bins have to wait is still being measured. Then all are whole but
+    // those that a busy machine is too late for: one in twenty of a hundred in a row
+    let begun = Cell::new((0, 0));
     let whole = |status: &Value| {
         let count = |name: &str| status["tick"][name].as_u64().unwrap_or_default();
-        count("ticks") > 100 && count("incomplete") < count("ticks") / 2
+        let now = (count("ticks"), count("incomplete"));
+        let before = begun.get();
+        if now.0 < before.0 + 100 {
+            return false;
+        }
+        begun.set(now);
+        (now.1 - before.1) * 20 <= now.0 - before.0
     };
     let status = daemon.wait_until("bins are whole", whole);
     assert_eq!(status["streams"][0]["health"], "live", "{status:#}");

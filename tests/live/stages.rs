@@ -177,3 +177,59 @@ fn other_stages_follow_while_it_runs_and_all_of_it_is_made_again() {
     assert_eq!(actions, [StagesAction::StagesChanging, StagesAction::StagesInForce]);
     assert!(first.is_some() && told == first, "{told:?} {first:?}");
 }
+
+#[test]
+fn filters_that_settle_at_the_start_are_waited_for_and_nobody_has_to_resume() {
+    let laboratory = Laboratory::new("stages-settle");
+    let mut outlet = laboratory.outlet(&laboratory.name, &["--rate", "1000", "--labels", "a,b,c"]);
+    // a high-pass that settles for 3.4 s
+    let configuration = laboratory.write(
+        "stages.toml",
+        &format!(
+            "instance.name = \"{0}\"\nserver.bind = \"127.0.0.1:0\"\nbins.measure_arrival_s = 0\n\
+             [[stream]]\nkey = \"EEG\"\nname = \"{0}\"\nbinning = \"mean\"\n\
+             stages = [{{ stage = \"iir\", sections = [[1, -1, 0, 1, -0.998, 0]] }}]\n",
+            laboratory.name
+        ),
+    );
+    let file = laboratory.path("settle.xdf");
+    let daemon = recording(&laboratory, &configuration, &file);
+    let settling = |status: &Value| status["streams"][0]["settling_ms"].as_f64();
+    for _ in 0..2 {
+        daemon.wait_until("they settle", |status| settling(status) > Some(2000.0));
+        let complete = |status: &Value| {
+            let tick = &status["tick"];
+            (tick["ticks"].as_u64(), tick["incomplete"].as_u64())
+        };
+        let status = daemon.wait_until("they have settled", |status| settling(status).is_none());
+        let (ticks, incomplete) = complete(&status);
+        daemon.wait_until("it decodes", |status| {
+            let now = complete(status);
+            now.1 == incomplete && now.0 > ticks.map(|ticks| ticks + 20)
+        });
+        // too long to be filled, too short to be stale: they begin anew
+        outlet.disturb("skip 50");
+    }
+    daemon.end();
+    let session = replayed(&file);
+    assert!(session.identical(), "{:?}", session.comparison.first_difference);
+    let mut reader =
+        SessionReader::open(&file, Wanted { ticks: true, ..Wanted::default() }).expect("readable");
+    let (mut told, mut settling) = (Vec::new(), 0);
+    while let Some(item) = reader.next_item().expect("readable") {
+        match item {
+            Item::Event(event) => {
+                if let EventBody::State(event) = event.body {
+                    told.push((event.state.name(), event.message));
+                }
+            }
+            Item::Tick(tick) => settling += usize::from(tick.document.input.streams[0].settling.is_some()),
+            _ => {}
+        }
+    }
+    assert!(settling > 2 * 150, "{settling}");
+    assert!(told.iter().all(|(state, _)| *state == "idle"), "nothing is stale: {told:?}");
+    let of_filters =
+        told.iter().filter(|(_, message)| message.starts_with("filters of stream \"EEG\" settle: 3."));
+    assert!(of_filters.count() >= 2, "{told:?}");
+}

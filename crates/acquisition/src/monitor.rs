@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kalmind_types::{
-    Arrival, ArrivalStatus, ChannelOut, ClockOffset, LslTime, StreamCounts, StreamDescription, StreamHealth,
-    StreamStatus,
+    Arrival, ArrivalStatus, ChannelOut, ClockOffset, LslTime, Seconds, StreamCounts, StreamDescription,
+    StreamHealth, StreamStatus,
 };
 
 /// A float that threads share; NaN stands for "not known".
@@ -53,6 +53,7 @@ pub struct StreamMonitor {
     measured_rate_hz: SharedFloat,
     clock_offset: SharedFloat,
     clock_uncertainty: SharedFloat,
+    settling: SharedFloat,
     /// How often the channels that are left out have changed.
     channel_changes: AtomicU64,
     texts: Mutex<Texts>,
@@ -87,6 +88,7 @@ impl StreamMonitor {
             measured_rate_hz: SharedFloat::unknown(),
             clock_offset: SharedFloat::unknown(),
             clock_uncertainty: SharedFloat::unknown(),
+            settling: SharedFloat::unknown(),
             channel_changes: AtomicU64::new(0),
             texts: Mutex::default(),
         }
@@ -159,8 +161,20 @@ impl StreamMonitor {
             clock_offset_ms: self.clock_offset.get().map(|offset| offset * 1e3),
             clock_uncertainty_ms: self.clock_uncertainty.get().map(|uncertainty| uncertainty * 1e3),
             arrival,
+            settling_ms: self.settling.get().map(|settling| settling * 1e3),
             channels_out,
         }
+    }
+
+    /// For how long the stages go on settling; none where they have.
+    pub(crate) fn set_settling(&self, settling: Option<Seconds>) {
+        self.settling.set(settling.map(|settling| settling.0));
+    }
+
+    /// Samples a second by its header; 0 where it is irregular or not found yet. Takes a lock for a moment.
+    #[must_use]
+    pub fn nominal_rate_hz(&self) -> f64 {
+        self.texts().description.as_ref().map_or(0.0, |description| description.nominal_rate_hz)
     }
 
     /// How often the channels that are left out have changed. One atomic load.
@@ -280,8 +294,6 @@ impl StreamMonitor {
 
 #[cfg(test)]
 mod tests {
-    use kalmind_types::Seconds;
-
     use super::*;
 
     #[test]

@@ -109,11 +109,10 @@ impl Controls for DaemonControls {
             progress.require_nothing_compared()?;
         }
         if mode == Mode::Control {
-            let decodes = progress.decoder.as_ref().ok_or_else(|| {
-                ControlRefused::NotNow(
-                    "no decoder is loaded: calibrate first, or set [decoder] model".to_owned(),
-                )
-            })?;
+            let decodes = progress
+                .decoder
+                .as_ref()
+                .ok_or_else(|| ControlRefused::NotNow("no decoder is loaded: calibrate first".to_owned()))?;
             if let Some(seen) = model.map(ModelId::to_hex).filter(|seen| *seen != decodes.model) {
                 return Err(other_model(&seen, &decodes.model));
             }

@@ -35,6 +35,18 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// The same, with the file that it is about in front, where it does not name it itself.
+    #[must_use]
+    pub(crate) fn about(self, file: &std::path::Path) -> Self {
+        let (file, text) = (file.display().to_string(), self.to_string());
+        if text.contains(&file) {
+            return self;
+        }
+        Self { kind: self.kind, error: anyhow::anyhow!("{file}: {text}") }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         // an error that shows its cause in its own text, as those of files do, is not said twice

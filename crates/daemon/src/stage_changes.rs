@@ -4,6 +4,7 @@
 use kalmind_acquisition::{NextGeneration, Stages};
 use kalmind_offline::{model::Demand, recorded::RecordedAs};
 use kalmind_output::{ControlRefused, StagesRequest};
+use kalmind_signal::Chain;
 use kalmind_types::Actor;
 
 use crate::{
@@ -62,13 +63,49 @@ impl StageChanges {
         }
     }
 
+    /// Whether another generation of a stream's stages can follow the one in force.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub fn check(&self, desk: &DeskHandle, request: StagesRequest) -> Result<(), ControlRefused> {
+        self.build(desk, request).map(|_built| ())
+    }
+
     /// Has another generation of a stream's stages follow the one in force.
     ///
     /// # Errors
     /// Where the stages cannot be built, or cannot follow those in force; or where another change is under way.
     pub fn ask(&self, desk: &DeskHandle, request: StagesRequest, by: Actor) -> Result<(), ControlRefused> {
+        let at = request.at;
+        let (status, after, chain) = self.build(desk, request)?;
+        for warning in chain.warnings() {
+            tracing::warn!(stream = status.stream, "{warning}");
+        }
+        let (place, generation) = (status.place, after.generation);
+        if !desk.claim_stages(place, NextStages { generation, at: None, by }) {
+            return Err(ControlRefused::NotNow("another change of stages is under way".to_owned()));
+        }
+        let message = Message::ChangeStages {
+            place,
+            next: Box::new(NextGeneration { chain: Box::new(chain), at }),
+            document: Box::new(stages_document(&after, self.recorded)),
+            by,
+        };
+        if desk.send(message) {
+            return Ok(());
+        }
+        desk.release_stages(place);
+        Err(ControlRefused::Busy("too many requests wait; ask again".to_owned()))
+    }
+
+    /// The chain that would follow the one in force, with its stream as it is now.
+    fn build(
+        &self,
+        desk: &DeskHandle,
+        request: StagesRequest,
+    ) -> Result<(StagesStatus, Stages, Chain), ControlRefused> {
         let shown = desk.stages();
-        let StagesRequest { stream, stages: settings, at } = request;
+        let StagesRequest { stream, stages: settings, .. } = request;
         let known = shown.iter().find(|status| status.stream == stream);
         let stages = known.and_then(|status| Some((status, self.stages.get(status.place)?.as_ref()?)));
         let Some((status, before)) = stages else {
@@ -108,23 +145,6 @@ impl StageChanges {
                  not reach: give them a weight other than 0 from the start, or begin a run with these stages"
             )));
         }
-        for warning in chain.warnings() {
-            tracing::warn!(stream = status.stream, "{warning}");
-        }
-        let (place, generation) = (status.place, after.generation);
-        if !desk.claim_stages(place, NextStages { generation, at: None, by }) {
-            return Err(ControlRefused::NotNow("another change of stages is under way".to_owned()));
-        }
-        let message = Message::ChangeStages {
-            place,
-            next: Box::new(NextGeneration { chain: Box::new(chain), at }),
-            document: Box::new(stages_document(&after, self.recorded)),
-            by,
-        };
-        if desk.send(message) {
-            return Ok(());
-        }
-        desk.release_stages(place);
-        Err(ControlRefused::Busy("too many requests wait; ask again".to_owned()))
+        Ok((status.clone(), after, chain))
     }
 }

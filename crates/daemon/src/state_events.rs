@@ -17,6 +17,8 @@ pub struct StateEvents {
     /// Which features are under suspicion, and whose they are.
     counts: Arc<TickCounts>,
     layout: Arc<FeatureLayout>,
+    /// What the streams are called.
+    streams: Vec<String>,
     /// When the signal was last there, while it is away.
     signal_left: Option<LslTime>,
 }
@@ -40,8 +42,9 @@ impl StateEvents {
         limits: SilenceLimits,
         counts: Arc<TickCounts>,
         layout: Arc<FeatureLayout>,
+        streams: Vec<String>,
     ) -> Self {
-        Self { events, limits, counts, layout, signal_left: None }
+        Self { events, limits, counts, layout, streams, signal_left: None }
     }
 
     /// Tells of a change: an event of kind `fault` where something broke, else of kind `state`; and a line in the log.
@@ -59,7 +62,10 @@ impl StateEvents {
     /// What the event says.
     fn event(&mut self, change: &StateChange) -> StateEvent {
         let StateChange { time, state, reason, previous, since, seq, .. } = *change;
-        if state == OutputState::Stale && previous != OutputState::Stale {
+        let cause_before = change.previous_reason.map(|reason| reason.cause);
+        let was_back = matches!(cause_before, Some(Cause::AwaitsResume | Cause::StoppedAndAwaitsResume));
+        // a signal that was back, and waits for the operator, may be lost again
+        if state == OutputState::Stale && (previous != OutputState::Stale || was_back) {
             self.signal_left = Some(time - self.limits.stale_after);
         }
         let message = self.message(change);
@@ -95,28 +101,46 @@ impl StateEvents {
         if concerned { self.counts.suspects_at_change.channel_names(&self.layout) } else { Vec::new() }
     }
 
+    /// Whose filters settle, and for how long.
+    fn settling(&self) -> String {
+        let known = self.counts.settling_at_change.get();
+        let known = known.and_then(|(stream, left)| self.streams.get(stream).zip(Some(left)));
+        let (stream, left) = known.map_or_else(
+            || ("a stream".to_owned(), String::new()),
+            |(stream, left)| (format!("stream \"{stream}\""), format!(": {:.1} s to go", left.0)),
+        );
+        format!("filters of {stream} settle{left}; what was asked for begins by itself when they have")
+    }
+
     /// What happened and what to do, with figures.
     fn message(&self, change: &StateChange) -> String {
         let StateChange { time, state, reason, previous, .. } = *change;
         let away = self.signal_left.map_or(0.0, |left| (time - left).0);
         let cause = reason.map(|reason| reason.cause);
         let SilenceLimits { auto_resume, task_may_resume, .. } = self.limits;
+        let before = change.previous_reason.map(|reason| reason.cause);
         match (state, cause) {
+            (OutputState::Stale, Some(Cause::InputNotFresh)) if before == Some(Cause::InputUnsteady) => {
+                format!(
+                    "no usable signal, after it has come and gone for {away:.1} s: the cursor stands still until it returns"
+                )
+            }
             (OutputState::Stale, Some(Cause::InputNotFresh)) => {
                 format!("no usable signal for {away:.1} s: the cursor stands still until it returns")
             }
             (OutputState::Stale, Some(Cause::AwaitsResume)) => {
                 let who = if task_may_resume { "the operator or the task" } else { "the operator" };
+                let longer = if away > auto_resume.0 { "longer" } else { "and was away before for longer" };
                 format!(
-                    "the signal is back after {away:.1} s, longer than auto_resume_ms ({:.1} s); waiting for {who}: press \
-                     Resume",
+                    "the signal is back after {away:.1} s, {longer} than {:.1} s; it waits for {who}: press Resume",
                     auto_resume.0
                 )
             }
+            (OutputState::Idle, Some(Cause::StagesSettle)) => self.settling(),
             _ => {
                 let why = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
-                let before = change.previous_reason.map(|reason| reason.cause);
                 let back = match before {
+                    Some(Cause::StagesSettle) if state.moves() => "the filters have settled; ".to_owned(),
                     _ if previous != OutputState::Stale || state == OutputState::Stale => String::new(),
                     Some(Cause::AwaitsResume) => "resumed; ".to_owned(),
                     _ if state == OutputState::Fault => String::new(),
@@ -141,7 +165,7 @@ mod tests {
         let labels = ["u0", "u1"].map(str::to_owned).to_vec();
         let stream = StreamFeatures::of_channels(Binning::Sum, 2, Some(labels));
         let layout = Arc::new(FeatureLayout::new(&[stream]).expect("a layout"));
-        (StateEvents::new(events, limits, Arc::default(), layout), received)
+        (StateEvents::new(events, limits, Arc::default(), layout, vec!["array".to_owned()]), received)
     }
 
     #[test]
@@ -217,9 +241,54 @@ mod tests {
         assert_eq!(operator[1].2["awaits"], "operator");
         assert_eq!(
             operator[1].2["message"],
-            "the signal is back after 4.1 s, longer than auto_resume_ms (2.0 s); waiting for the operator: press Resume"
+            "the signal is back after 4.1 s; after more than 2.0 s it waits for the operator: press Resume"
         );
         assert_eq!(told(true, &steps)[1].2["awaits"], "operator or task");
+    }
+
+    #[test]
+    fn a_signal_that_is_lost_again_while_the_operator_is_awaited_is_counted_from_then_on() {
+        use OutputState::Stale;
+        let steps = [
+            (5.0, Stale, Cause::InputNotFresh),
+            (9.0, Stale, Cause::AwaitsResume),
+            (129.0, Stale, Cause::InputNotFresh),
+            (129.5, Stale, Cause::AwaitsResume),
+            (140.0, Stale, Cause::InputUnsteady),
+            (143.0, Stale, Cause::InputNotFresh),
+        ];
+        let told = told(false, &steps);
+        let message = |at: usize| told[at].2["message"].as_str().unwrap_or_default().to_owned();
+        assert!(message(2).starts_with("no usable signal for 0.1 s: "), "{}", message(2));
+        let expected =
+            "the signal is back after 0.6 s, and was away before for longer than auto_resume_ms (2.0 s)";
+        assert!(message(3).starts_with(expected), "{}", message(3));
+        assert!(message(5).contains("come and gone for 3.1 s"), "{}", message(5));
+    }
+
+    #[test]
+    fn filters_that_settle_are_told_with_their_stream_and_what_is_left() {
+        use OutputState::{Control, Idle};
+        let (mut events, received) = events(false);
+        let mut tell = |state, cause, previous, previous_cause| {
+            let reason = |cause| Reason { cause, by: Actor::Daemon };
+            let (reason, previous_reason) = (Some(reason(cause)), Some(reason(previous_cause)));
+            let (time, since, seq) = (LslTime(2.0), LslTime(1.0), Some(3));
+            events.tell(&StateChange { time, state, reason, previous, previous_reason, since, seq });
+        };
+        tell(Idle, Cause::StagesSettle, Control, Cause::Requested);
+        tell(Control, Cause::Requested, Idle, Cause::StagesSettle);
+        let messages: Vec<String> = received
+            .try_iter()
+            .map(|told| told.event.body.data()["message"].as_str().unwrap_or_default().to_owned())
+            .collect();
+        assert_eq!(
+            messages,
+            [
+                "filters of a stream settle; what was asked for begins by itself when they have",
+                "the filters have settled; control (requested by Kalmind)"
+            ]
+        );
     }
 
     #[test]

@@ -105,6 +105,7 @@ impl Binner {
             self.accept_sample(stream, index, raw, &block);
         }
         if let Some(intake) = self.streams.get_mut(stream) {
+            intake.note_settling(&block);
             intake.window.push_block(block);
         }
     }
@@ -130,8 +131,7 @@ impl Binner {
         let too_late = closed_until.is_some_and(|end| if leads { stamp <= end } else { stamp < end });
         // a value that is held may come after the bins that its stamp lies in
         if too_late && !intake.is_latest() {
-            intake.late = intake.late.saturating_add(1);
-            intake.counts.late = intake.counts.late.saturating_add(1);
+            intake.count_late(block.received);
         } else {
             intake.window.push_pending(index, stamp);
         }
@@ -275,7 +275,7 @@ impl Binner {
                 continue;
             }
             let is_late = now >= end + self.settings.max_wait;
-            if intake.has_filled(start, end) || is_late && intake.is_silent() {
+            if intake.has_filled(start, end) || is_late && intake.is_silent(now) {
                 filled = true;
             } else {
                 waiting = true;
@@ -338,6 +338,7 @@ impl Binner {
             }
             let tick = StreamTick {
                 generation: intake.generation_of(&taken.ranges),
+                settling: intake.settling_of(&taken.ranges, end),
                 ranges: taken.ranges,
                 offset: intake.offset.unwrap_or_default(),
                 health: intake.health,

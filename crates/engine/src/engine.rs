@@ -19,7 +19,7 @@ use kalmind_types::{
 };
 
 pub use self::{
-    examined::Examiner,
+    examined::{Examiner, SettlingStages},
     history::{BinFacts, History, HistoryRow},
     settings::EngineSettings,
     staged::StagedModel,
@@ -37,6 +37,7 @@ mod history;
 mod models;
 mod movement;
 mod settings;
+mod settling;
 mod staged;
 mod windows;
 
@@ -81,6 +82,10 @@ pub struct Engine {
     intent: Option<Intent>,
     /// Time of the newest complete bin; before the first one, start of the first bin.
     last_complete: Option<LslTime>,
+    /// The same of bins that were complete or of settling stages: how long the input is silent is counted from there.
+    last_heard: Option<LslTime>,
+    /// What settled in the newest tick's bin, and kept it from being complete.
+    settling: Option<SettlingStages>,
     /// The generations of the streams' stages in the newest bin, added up.
     generations: u64,
     /// Start of the first of the bins, up to the newest, whose features the decoder could not use.
@@ -131,6 +136,8 @@ impl Engine {
             task: TaskState::default(),
             intent: None,
             last_complete: None,
+            last_heard: None,
+            settling: None,
             generations: 0,
             unused_since: None,
             unusable: false,
@@ -279,10 +286,15 @@ impl Engine {
         let mut found = self.examine(input);
         let mut complete = arrived && found.failing.is_none();
 
+        self.settling = self.find_settling(input, arrived, &found);
+        let settles = self.settling.is_some();
         let gap = Seconds((input.time - *self.last_complete.get_or_insert(input.start)).0.abs());
+        let silent_for = Seconds((input.time - *self.last_heard.get_or_insert(input.start)).0.abs());
         let moved_before = self.states.state().moves();
         let decoded_before = moved_before && self.is_decoding();
-        self.note_freshness(complete, gap, input, if arrived { found.failing } else { None });
+        let failing = found.failing.filter(|_| arrived && !settles);
+        self.note_freshness(complete || settles, silent_for, input, failing);
+        self.note_settling(complete);
         let awaited = self.states.awaits_resume();
         self.note_generations(input);
         for command in &input.commands {
@@ -311,6 +323,9 @@ impl Engine {
         }
         if complete {
             self.last_complete = Some(input.time);
+        }
+        if complete || settles {
+            self.last_heard = Some(input.time);
         }
         self.remember(input);
         self.windows.read(input, samples);
@@ -342,6 +357,7 @@ impl Engine {
     pub fn fault(&mut self, input: &TickInput, cause: Cause) -> TickOutput {
         self.obey_in_fault(input);
         self.models.newcomer = None;
+        self.settling = None;
         self.states.fault(cause);
         self.intent = None;
         self.windows.fail(input);

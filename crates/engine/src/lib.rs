@@ -21,7 +21,9 @@ pub use binner::{
     BinCounts, Binner, BinnerError, BinnerSettings, MAX_PENDING_WINDOWS, StreamBinning, look_back_rows,
 };
 pub use cursor::CursorSettings;
-pub use engine::{BinFacts, Engine, EngineError, EngineSettings, Examiner, History, HistoryRow, StagedModel};
+pub use engine::{
+    BinFacts, Engine, EngineError, EngineSettings, Examiner, History, HistoryRow, SettlingStages, StagedModel,
+};
 pub use sample_source::SampleSource;
 pub use states::OutputStates;
 pub use window_settings::{WindowCut, WindowError, WindowSettings};

@@ -20,7 +20,8 @@
 //! fault is still in force after the fault was cleared by itself, and nothing but a resume by someone with the run's token
 //! clears `hold` or `fault`. When the input counts as fresh again is `freshness`'s matter.
 //!
-//! Beside them stands how the input arrives: while that is being measured every mode is shown as `idle`, and while it is
+//! Beside them stands how the input arrives: while that is being measured, or the stages of a stream settle after a start as
+//! they declare, every mode is shown as `idle`, and while it is
 //! slow and nobody has confirmed it, `control` is; the mode asked for is kept and comes into force afterwards. Likewise a
 //! model in doubt, one that is no better than chance by its own fit report, is not controlled with until somebody confirms it;
 //! in `calibrating`, which steers no other program, it moves the cursor: that is how it is found out what it is worth.
@@ -55,6 +56,9 @@ pub struct OutputStates {
     /// Why the model that decodes may not control until somebody confirms it.
     #[serde(default)]
     doubt: Option<Cause>,
+    /// Whether the stages of a stream settle, as they declare.
+    #[serde(default)]
+    settling: bool,
 }
 
 impl OutputStates {
@@ -71,6 +75,7 @@ impl OutputStates {
             fault: None,
             input: InputArrival::Fit,
             doubt: None,
+            settling: false,
         }
     }
 
@@ -95,6 +100,7 @@ impl OutputStates {
         } else {
             let kept_idle = match (self.input, self.mode) {
                 (InputArrival::Measuring, _) => Some(Cause::MeasuringArrival),
+                _ if self.settling => Some(Cause::StagesSettle),
                 (InputArrival::Slow, Mode::Control) => Some(Cause::InputTooSlow),
                 (InputArrival::Fit, Mode::Control) => self.doubt,
                 _ => None,
@@ -215,6 +221,17 @@ impl OutputStates {
         self.input = input;
     }
 
+    /// Whether the stages of a stream settle, as they declare, from now on.
+    pub fn stages_settle(&mut self, settling: bool) {
+        self.settling = settling;
+    }
+
+    /// Whether they do.
+    #[must_use]
+    pub fn stages_are_settling(&self) -> bool {
+        self.settling
+    }
+
     /// Something broke.
     pub fn fault(&mut self, cause: Cause) {
         self.fault = Some(Reason { cause, by: Actor::Daemon });
@@ -277,6 +294,7 @@ mod tests {
                             fault,
                             input: InputArrival::Fit,
                             doubt: None,
+                            settling: false,
                         });
                     }
                 }

@@ -53,6 +53,26 @@ fn samples(tick: &TickInput, stream: usize) -> Vec<IndexRange> {
 }
 
 #[test]
+fn a_bin_tells_how_long_stages_go_on_settling_where_it_has_samples_from_before_they_had() {
+    let mut binner = binner(4.0 * PERIOD, vec![stream(Binning::Mean, Some(1.0 / PERIOD))]);
+    let mut settling = Vec::new();
+    // they settle for eight samples from the start, and again for five from the seventeenth, after two that were lost
+    for (first, end, lost, left) in
+        [(0, 6, 0, 8.0), (6, 8, 0, 2.0), (8, 16, 0, 0.0), (18, 23, 2, 5.0), (23, 37, 0, 0.0)]
+    {
+        let stamps: Vec<f64> = (first..end).map(|index| 1.0 + f64::from(index) * PERIOD).collect();
+        let mut block = block(u64::from(first as u32), &stamps);
+        (block.lost_before, block.settling) = (lost, Seconds(left * PERIOD));
+        binner.accept(0, block);
+        let ticks = close_all(&mut binner, 1.0 + f64::from(end) * PERIOD);
+        settling.extend(ticks.iter().map(|tick| tick.streams[0].settling.map(|left| left.0 / PERIOD)));
+    }
+    let expected = [Some(4.5), Some(0.5), None, None, Some(3.5), Some(0.0)];
+    assert_eq!(settling[..6], expected, "{settling:?}");
+    assert!(settling[6..].iter().all(Option::is_none) && settling.len() > 7);
+}
+
+#[test]
 fn a_bin_is_of_the_oldest_generation_that_made_samples_of_it() {
     let mut binner = binner(4.0 * PERIOD, vec![stream(Binning::Mean, Some(1.0 / PERIOD))]);
     let mut generations = Vec::new();
@@ -395,6 +415,31 @@ fn silence_of_a_live_stream_of_events_is_no_event_and_that_of_a_lost_one_is_a_ga
         ticks.iter().map(|tick| (tick.closed_by, tick.incomplete)).collect::<Vec<_>>(),
         [(BinClose::Deadline, true)]
     );
+}
+
+#[test]
+fn silence_of_a_stream_of_events_that_come_late_is_no_count_of_zero() {
+    let mut binner = binner(0.25, vec![stream(Binning::Events, None)]);
+    let live = |first, stamps: &[f64], received| {
+        let mut events = block(first, stamps);
+        (events.health, events.received) = (StreamHealth::Live, LslTime(received));
+        events
+    };
+    let incomplete = |binner: &mut Binner, now: f64| {
+        close_all(binner, now).iter().map(|tick| tick.incomplete).collect::<Vec<_>>()
+    };
+    binner.accept(0, live(0, &[1.0, 1.125], 1.125));
+    // nobody can know yet that an event of the second bin is on its way
+    assert_eq!(incomplete(&mut binner, 1.56), [false, false]);
+    binner.accept(0, live(2, &[1.375], 1.6));
+    assert_eq!(binner.counts(0).late, 1);
+    // now that it is known, silence is no zero, and a sample past a bin's end makes it whole
+    assert_eq!(incomplete(&mut binner, 1.81), [true]);
+    binner.accept(0, live(3, &[2.0], 2.01));
+    assert_eq!(incomplete(&mut binner, 2.02), [false]);
+    assert_eq!(incomplete(&mut binner, 6.5).iter().filter(|incomplete| !**incomplete).count(), 0);
+    // five seconds later it has been in time for long enough
+    assert_eq!(incomplete(&mut binner, 7.06).last(), Some(&false));
 }
 
 #[test]

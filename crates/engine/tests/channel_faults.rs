@@ -85,6 +85,8 @@ fn settings() -> ChainSettings {
         StageSettings::Reference(ReferenceSettings {
             kind: ReferenceKind::CommonAverage,
             arrays: Vec::new(),
+            array_channels: Vec::new(),
+            maps: Vec::new(),
             average_of: Vec::new(),
             excluded: Vec::new(),
             channels: Vec::new(),

@@ -116,6 +116,7 @@ fn a_mask_masks_the_five_features_of_its_channel_and_the_step_allocates_nothing(
         lost: 0,
         late: 0,
         generation: 0,
+        settling: None,
     };
     input.streams = std::iter::repeat_n(part, ARRAYS + 1).collect();
     input.commands.push(Command::SwapModel(ModelId([1; 32])));

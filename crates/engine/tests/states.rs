@@ -41,7 +41,7 @@ fn a_signal_that_is_back_says_what_is_awaited_and_a_task_that_may_clears_that_al
     assert_eq!(states.shown().1.map(|reason| reason.cause), Some(Cause::InputUnsteady));
     states.input_fresh(false);
     assert_eq!(states.state(), OutputState::Stale);
-    assert!(text(states).contains("waiting for the operator: press Resume"), "{}", text(states));
+    assert!(text(states).contains("waiting for the operator to continue"), "{}", text(states));
     states.accept_input();
     assert_eq!(states.state(), OutputState::Control);
     let stop = |states: &mut OutputStates| states.stop(Actor::Client);

@@ -16,6 +16,10 @@ pub(crate) const STILL: f64 = 22.0;
 const NAMING_SPAN: f64 = 16.0;
 /// The part of values that are taken to repeat the one before, where training did not tell.
 const ASSUMED_STAYING: f64 = 0.05;
+/// Where no smaller change counts as one, values that repeat drift: a mode is within so many times of it.
+const EXACT: f64 = 1e-8;
+/// See `EXACT`.
+pub const REACH: f64 = 8.0;
 /// What of the array is watched; the order is that of the statistics.
 pub const MEASURES: usize = 4;
 
@@ -24,7 +28,7 @@ pub const MEASURES: usize = 4;
 pub struct PlausibilityStatistics {
     /// The most frequent value of each channel, n.
     pub mode: Vec<f64>,
-    /// A change up to this is none, n, >= 0.
+    /// A change up to this is none, n, >= 0; above 1e-8 where repeated values drift, as a count does whose mean is followed.
     pub tolerance: Vec<f64>,
     /// Training probability of staying, at the mode and elsewhere, n each, in 0..1.
     pub stay_at_mode: Vec<f64>,
@@ -130,7 +134,13 @@ pub struct Shown {
 /// The part that fitting and monitoring share: surprises and means, without thresholds.
 #[derive(Clone, Debug)]
 pub struct Observer {
+    /// Where the mode was in training, and where it is now.
+    trained_mode: Vec<f64>,
     mode: Vec<f64>,
+    /// A value as near to the mode is at it.
+    reach: Vec<f64>,
+    /// Whether the mode is followed, where values drift.
+    follows: Vec<bool>,
     tolerance: Vec<f64>,
     at_mode: Vec<f64>,
     elsewhere: Vec<f64>,
@@ -156,9 +166,17 @@ impl Observer {
             all.map(|(at, stay)| if moves(at) { -libm::log(stay.clamp(1e-6, 1.0)) } else { 0.0 }).collect()
         };
         let n = mode.len();
+        // without a mode all values are alike
+        let drifts = |(tolerance, away): (&f64, &f64)| *tolerance > EXACT && *away < 1.0;
+        let follows: Vec<bool> = tolerance.iter().zip(&statistics.stay_away).map(drifts).collect();
+        let reach = tolerance.iter().zip(&follows);
+        let reach = reach.map(|(most, follows)| if *follows { REACH * most } else { *most }).collect();
         let tolerance = tolerance.iter().enumerate();
         Self {
+            trained_mode: mode.clone(),
             mode: mode.clone(),
+            reach,
+            follows,
             // a channel that never moved tells nothing by moving
             tolerance: tolerance.map(|(at, most)| if moves(at) { *most } else { f64::INFINITY }).collect(),
             at_mode: surprise(stay_at_mode),
@@ -176,6 +194,7 @@ impl Observer {
 
     /// Back to the first bin.
     pub fn restart(&mut self) {
+        self.mode.copy_from_slice(&self.trained_mode);
         self.runs.fill(0.0);
         self.activity.fill(0.0);
         self.unexplained.fill(0.0);
@@ -200,7 +219,8 @@ impl Observer {
         let mut weighed = [0.0; MEASURES];
         let (mut channels, mut stillness, mut surprise, mut moving) = (0.0, 0.0, 0.0, 0.0);
         let surprises = self.at_mode.iter().zip(&self.elsewhere).zip(&self.away);
-        let parameters = self.mode.iter().zip(&self.tolerance).zip(surprises);
+        let modes = self.mode.iter_mut().zip(&self.reach).zip(&self.follows);
+        let parameters = modes.zip(&self.tolerance).zip(surprises);
         let means = self.activity.iter_mut().zip(&mut self.unexplained);
         let memories = self.last.iter_mut().zip(&mut self.runs).zip(means);
         let weights = present.iter().zip(unmasked).zip(healthy);
@@ -208,20 +228,23 @@ impl Observer {
         for ((parameters, memories), ((value, residual), ((present, unmasked), healthy))) in
             parameters.zip(memories).zip(inputs)
         {
-            let ((mode, tolerance), ((at_mode, elsewhere), surprise_away)) = parameters;
+            let ((((mode, reach), follows), tolerance), ((at_mode, elsewhere), surprise_away)) = parameters;
             let ((last, run), (activity, unexplained)) = memories;
             let before = if first { *value } else { *last };
             let change = value - before;
             let stays = change.abs() <= *tolerance;
-            let said = if (before - mode).abs() <= *tolerance { *at_mode } else { *elsewhere };
+            let said = if (before - *mode).abs() <= *reach { *at_mode } else { *elsewhere };
             let said = if first { 0.0 } else { said };
-            let away = (*value - mode).abs() > *tolerance;
+            let away = (*value - *mode).abs() > *reach;
             let longer = match (stays, away) {
                 (true, _) => run.max(0.0) + said,
                 (false, true) => run.min(0.0) - surprise_away,
                 (false, false) => 0.0,
             };
             let looked_at = *present > 0.0;
+            if *follows && looked_at && stays && !away {
+                *mode = *value;
+            }
             *run = if looked_at { longer } else { *run };
             *last = if looked_at { *value } else { before };
             let squares = [value * value, 0.5 * change * change, residual * residual];

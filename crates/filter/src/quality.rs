@@ -144,7 +144,8 @@ impl FitQuality {
             }
             AgainstChance::NotTested { why } => {
                 warnings.push(format!(
-                    "whether the decoder is better than chance was not tested: {why}; {what_to_do}"
+                    "whether the decoder is better than chance was not tested: {why}; what it is worth shows in targets that are \
+                     acquired without help"
                 ));
             }
         }
@@ -214,6 +215,8 @@ impl fmt::Display for AgainstChance {
 impl fmt::Display for ChanceFigures {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { test, score, p, p_limit } = self;
-        write!(formatter, "{test}: {score:.3}, p = {p:.4}, limit {p_limit}")
+        // as many digits as tell it from zero
+        let digits = if *p_limit < 1e-3 { 6 } else { 4 };
+        write!(formatter, "{test}: {score:.3}, p = {p:.digits$}, limit {p_limit:.digits$}")
     }
 }

@@ -95,11 +95,20 @@ fn angle_between(truth: &[f64], estimate: &[f64]) -> f64 {
     libm::acos(cosine)
 }
 
-/// The median length of the rows: what [`maae_moving`] takes as least speed, of the training rows.
+/// Differences of speed that are rounding, or how few digits a table has.
+const SAME_SPEED: f64 = 1e-3;
+
+/// What [`maae_moving`] takes as least speed: the median length of the training rows. Infinite where all that are not zero have
+/// the same, as directions have: rounding would pick the rows.
 #[must_use]
-pub fn median_speed(truth: &DMatrix<f64>) -> f64 {
+pub fn least_speed(truth: &DMatrix<f64>) -> f64 {
     let mut speeds: Vec<f64> = truth.row_iter().map(|row| row.norm()).collect();
-    quantile(&mut speeds, 0.5)
+    let median = quantile(&mut speeds, 0.5);
+    let slowest = speeds.iter().find(|speed| **speed > 0.0);
+    match (slowest, speeds.last()) {
+        (Some(slowest), Some(fastest)) if fastest - slowest <= SAME_SPEED * fastest => f64::INFINITY,
+        _ => median,
+    }
 }
 
 /// Pearson's correlation of each component; NaN where one side never moves.
@@ -341,6 +350,17 @@ mod tests {
         assert_eq!((angle.rows, angle.left_out), (2, 1));
         let moving = maae_moving(&truth, &estimates, 1.5);
         assert!((moving.mean - core::f64::consts::PI).abs() < 1e-12 && moving.rows == 1);
+    }
+
+    #[test]
+    fn directions_have_no_rows_that_move_faster() {
+        let rows = |speeds: &[f64]| DMatrix::from_fn(speeds.len(), 2, |row, at| speeds[row] * [0.6, 0.8][at]);
+        assert!(least_speed(&rows(&[1.0, 1.0 + 1e-12, 0.9999, 0.0])).is_infinite());
+        assert!((least_speed(&rows(&[1.0, 2.0, 0.0])) - 1.0).abs() < 1e-12);
+        assert!(least_speed(&rows(&[0.0, 0.0])).abs() < 1e-12, "all that is not zero is faster than nothing");
+        let truth = rows(&[1.0, 1.0 + 1e-12]);
+        let estimates = intents(&[[1.0, 1.0], [1.0, 1.0]], 1.0);
+        assert_eq!(maae_moving(&truth, &estimates, least_speed(&truth)).rows, 0);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use nalgebra::{DMatrix, DVectorView};
 
 use crate::matrix_product::{plain, product, transposed};
-use crate::plausibility::plausibility_statistics;
+use crate::plausibility::{plausibility_statistics, wider_array};
 use crate::windows::{column_means, deviations, second_moment};
 use kalmind_filter::cholesky::Cholesky;
 use kalmind_filter::factors::{FACTORS, Factors};
@@ -17,6 +17,8 @@ const ROWS_A_SPAN: usize = 20;
 const COLLINEAR: f64 = 1e-10;
 /// Bins in the running means that the factor model is of.
 const FACTOR_SPAN: f64 = 16.0;
+/// With as many independent rows ranges are those of the rows; with fewer they are wider.
+const ENOUGH: f64 = 100.0;
 /// Steps of the factor model, and of the search for its start.
 const STEPS: usize = 50;
 /// No channel follows from others better than this, as a part of its variance.
@@ -50,7 +52,7 @@ pub(crate) fn guard_statistics(data: &TrainingData) -> GuardStatistics {
     let (lowest_change, highest_change) =
         standardised.column_iter().map(|column| change_extremes(data, column.as_slice())).unzip();
     let plausibility = plausibility_statistics(data, &standardised, &residuals);
-    GuardStatistics {
+    let statistics = GuardStatistics {
         mean,
         standard_deviation,
         least,
@@ -65,6 +67,52 @@ pub(crate) fn guard_statistics(data: &TrainingData) -> GuardStatistics {
         lowest_change,
         highest_change,
         plausibility: Some(plausibility),
+    };
+    widened(statistics, (ENOUGH / independent_rows(data, &standardised)).sqrt())
+}
+
+/// How many rows as many independent ones would say as much as these: those of a first-order autoregression with the channels'
+/// mean correlation from row to row (Bayley and Hammersley, Suppl. J. Royal Statistical Society 8, 1946).
+fn independent_rows(data: &TrainingData, standardised: &DMatrix<f64>) -> f64 {
+    let (mut products, mut squares) = (0.0, 0.0);
+    for segment in data.segments() {
+        for row in segment.skip(1) {
+            for column in standardised.column_iter() {
+                products += column[row] * column[row - 1];
+                squares += column[row] * column[row];
+            }
+        }
+    }
+    let correlation = if squares > 0.0 { (products / squares).clamp(0.0, 0.999) } else { 0.0 };
+    (data.rows() as f64 * (1.0 - correlation) / (1.0 + correlation)).max(1.0)
+}
+
+/// The same with ranges so much wider, above 1: a few seconds of a slow signal do not show how far it goes.
+fn widened(statistics: GuardStatistics, factor: f64) -> GuardStatistics {
+    // this is also false for what is no number
+    if !(factor > 1.0) {
+        return statistics;
+    }
+    let wider = |matrix: DMatrix<f64>| matrix * factor;
+    let changes =
+        |changes: Vec<f64>, factor: f64| changes.into_iter().map(|change| change * factor).collect();
+    let middles = statistics.least.iter().zip(&statistics.greatest);
+    let ranges = middles.map(|(least, greatest)| {
+        let (middle, half) = (f64::midpoint(*least, *greatest), 0.5 * (greatest - least));
+        (middle - factor * half, middle + factor * half)
+    });
+    let (least, greatest) = ranges.unzip();
+    GuardStatistics {
+        least,
+        greatest,
+        lowest_mean: wider(statistics.lowest_mean),
+        highest_mean: wider(statistics.highest_mean),
+        lowest_residual: wider(statistics.lowest_residual),
+        highest_residual: wider(statistics.highest_residual),
+        lowest_change: changes(statistics.lowest_change, 1.0 / (factor * factor)),
+        highest_change: changes(statistics.highest_change, factor * factor),
+        plausibility: statistics.plausibility.map(|plausibility| wider_array(plausibility, factor)),
+        ..statistics
     }
 }
 
@@ -394,5 +442,33 @@ mod tests {
             let mut guard = Guard::new(&statistics);
             assert!(guard.clean(&vec![4.0; n]).unwrap().iter().all(|value| value.is_finite()));
         }
+    }
+
+    /// Band powers over 400 ms every 50 ms, as of four channels of EEG: slow, and in three seconds of them nearly nothing is seen.
+    #[test]
+    fn three_seconds_of_a_slow_signal_condemn_nothing_of_what_follows_and_a_minute_does() {
+        let mut random = ChaCha8Rng::seed_from_u64(5);
+        let mut normal = || -> f64 { StandardNormal.sample(&mut random) };
+        let mut slow = [0.0; 4];
+        let rows = DMatrix::from_fn(4000, 4, |_, channel| {
+            slow[channel] = 0.93 * slow[channel] + 0.37 * normal();
+            3.0 + 0.2 * slow[channel]
+        });
+        // (columns are filled one after the other)
+        let fitted = |count: usize| {
+            let states = DMatrix::from_fn(count, 1, |row, _| libm::sin(row as f64 * 0.1));
+            guard_statistics(&TrainingData::new(rows.rows(0, count).into_owned(), states))
+        };
+        let bad = |statistics: &GuardStatistics, rows: &DMatrix<f64>| {
+            let (_, conditions) = cleaned(&mut Guard::new(statistics), rows);
+            let all = conditions.iter().flatten();
+            all.filter(|condition| **condition != ChannelCondition::Healthy).count()
+        };
+        let rest = rows.rows(2000, 2000).into_owned();
+        assert_eq!(bad(&fitted(55), &rest), 0, "of 3 s");
+        let mut dead = rest.clone();
+        dead.column_mut(1).fill(3.0);
+        assert!(bad(&fitted(1200), &dead) > 1500, "a dead one is found by what a minute showed");
+        assert!(bad(&fitted(1200), &rest) < 40, "{}", bad(&fitted(1200), &rest));
     }
 }

@@ -55,10 +55,10 @@ pub enum RegressionReferenceError {
         /// Channels of a row.
         channels: usize,
     },
-    /// An array is not inside the channels.
+    /// An array is not inside the channels, or empty.
     #[error("there are {channels} channels, so {}..{} is no array of them", array.start, array.end)]
     Array {
-        /// The array.
+        /// From its first channel to its last one.
         array: Range<usize>,
         /// Channels of a row.
         channels: usize,
@@ -66,12 +66,12 @@ pub enum RegressionReferenceError {
     /// A value is not finite, or the channels depend on one another and there is no ridge.
     #[error("the channels of {}..{} cannot be told apart; a ridge above 0 is needed, and finite values", array.start, array.end)]
     Singular {
-        /// The array.
+        /// From its first channel to its last one.
         array: Range<usize>,
     },
 }
 
-/// Learns, for each channel of each array, the ridge regression on its others (Young and others 2018): from rows of `channels`
+/// Learns, for each channel of each array (its channels, rising), the ridge regression on its others (Young and others 2018): from rows of `channels`
 /// values, filtered as what will be referenced, less their means. The penalty is `ridge` times the mean variance of an
 /// array's channels. Channels in `excluded` have no weight, and no weights.
 ///
@@ -83,7 +83,7 @@ pub enum RegressionReferenceError {
 pub fn regression_reference(
     rows: &[f64],
     channels: usize,
-    arrays: &[Range<usize>],
+    arrays: &[Vec<usize>],
     excluded: &[usize],
     ridge: f64,
 ) -> Result<RegressionReference, RegressionReferenceError> {
@@ -94,10 +94,12 @@ pub fn regression_reference(
     let mut weights = vec![vec![0.0; channels]; channels];
     let mut leaning = Vec::new();
     for array in arrays {
-        if array.start >= array.end || array.end > channels {
-            return Err(RegressionReferenceError::Array { array: array.clone(), channels });
+        let range = array.first().map_or(0, |first| *first)..array.iter().max().map_or(0, |last| last + 1);
+        if range.is_empty() || range.end > channels {
+            return Err(RegressionReferenceError::Array { array: range, channels });
         }
-        let members: Vec<usize> = array.clone().filter(|channel| !excluded.contains(channel)).collect();
+        let members: Vec<usize> =
+            array.iter().copied().filter(|channel| !excluded.contains(channel)).collect();
         if members.is_empty() {
             continue;
         }
@@ -106,7 +108,7 @@ pub fn regression_reference(
         for at in 0..members.len() {
             covariance[(at, at)] += penalty;
         }
-        let singular = || RegressionReferenceError::Singular { array: array.clone() };
+        let singular = || RegressionReferenceError::Singular { array: range.clone() };
         let inverse = Cholesky::new(covariance).ok_or_else(singular)?.inverse();
         if inverse.iter().any(|value| !value.is_finite()) {
             return Err(singular());

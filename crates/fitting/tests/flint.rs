@@ -8,7 +8,7 @@
 
 use kalmind_filter::{DecoderSpec, Model, TrainingData};
 use kalmind_fitting::{FitSettings, fit};
-use kalmind_fitting::{accuracy::median_speed, scores::Accuracy};
+use kalmind_fitting::{accuracy::least_speed, scores::Accuracy};
 use kalmind_types::{Binning, Component, Intent, StreamFeatures};
 use nalgebra::DMatrix;
 
@@ -60,7 +60,7 @@ fn evaluated(spec: &str, features: &DMatrix<f64>, states: &DMatrix<f64>) -> (Acc
         assert!(report.valid && report.row_one == (row == 5000));
         intents.push(intent);
     }
-    let accuracy = Accuracy::of(&states.rows(5000, 1000).into_owned(), &intents, median_speed(&data.states));
+    let accuracy = Accuracy::of(&states.rows(5000, 1000).into_owned(), &intents, least_speed(&data.states));
     println!(
         "{}: nRMSE {:.4} MAAE {:.4} NEES {:.3} {:?} {:?}",
         model.decoder, accuracy.nrmse, accuracy.maae, accuracy.nees, accuracy.coverage, model.report

@@ -21,7 +21,7 @@ fn noise(rows: usize, channels: usize) -> Vec<f64> {
 fn each_channel_is_regressed_on_the_others_of_its_array() {
     let mut lines = include_str!("regression_reference/by_numpy.txt").lines();
     let (rows, expected) = (numbers(lines.next().unwrap()), numbers(lines.next().unwrap()));
-    let found = regression_reference(&rows, 9, &[0..4, 4..9], &[6], 0.01).unwrap();
+    let found = regression_reference(&rows, 9, &[(0..4).collect(), (4..9).collect()], &[6], 0.01).unwrap();
     for (at, (found, expected)) in found.weights.iter().flatten().zip(&expected).enumerate() {
         assert!((found - expected).abs() <= 1e-9, "{at}: {found} {expected}");
     }
@@ -33,7 +33,7 @@ fn a_channel_that_leans_on_one_neighbour_is_named() {
     for row in rows.chunks_exact_mut(channels) {
         row[2] = row[1] + 0.3 * row[2];
     }
-    let all = core::iter::once(0..channels).collect::<Vec<_>>();
+    let all = vec![(0..channels).collect()];
     let found = regression_reference(&rows, channels, &all, &[], 1e-3).unwrap();
     let pairs: Vec<_> = found.leaning.iter().map(|leaning| (leaning.channel, leaning.neighbour)).collect();
     assert!(pairs.contains(&(1, 2)) && pairs.contains(&(2, 1)), "{:?}", found.leaning);
@@ -45,7 +45,7 @@ fn a_channel_that_leans_on_one_neighbour_is_named() {
 fn a_dead_channel_has_no_weight_and_what_cannot_be_learnt_is_refused() {
     let mut rows = noise(200, 4);
     rows.iter_mut().skip(3).step_by(4).for_each(|value| *value = 7.0);
-    let all = core::iter::once(0..4).collect::<Vec<_>>();
+    let all = vec![(0..4).collect()];
     let found = regression_reference(&rows, 4, &all, &[], 1e-3).unwrap();
     assert!(
         found.weights.iter().all(|row| row[3].abs() < 1e-9)
@@ -56,7 +56,7 @@ fn a_dead_channel_has_no_weight_and_what_cannot_be_learnt_is_refused() {
     assert!(matches!(refused(&rows[..7], 1e-3), RegressionReferenceError::Rows { values: 7, channels: 4 }));
     rows[5] = f64::NAN;
     assert!(matches!(refused(&rows, 1e-3), RegressionReferenceError::Singular { .. }));
-    let outside = core::iter::once(2..5).collect::<Vec<_>>();
+    let outside = vec![(2..5).collect()];
     let error = regression_reference(&noise(9, 4), 4, &outside, &[], 0.1).unwrap_err();
     assert_eq!(error.to_string(), "there are 4 channels, so 2..5 is no array of them");
 }

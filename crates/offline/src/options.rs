@@ -124,6 +124,15 @@ pub struct LiveSettings {
     pub guard: bool,
 }
 
+impl LiveSettings {
+    /// The gap after which decoding starts anew where rows are so many milliseconds apart; rows further apart than any live
+    /// bin have no live counterpart, and gaps are then counted in rows.
+    #[must_use]
+    pub fn restart_after(&self, bin_ms: f64) -> Seconds {
+        if self.bin_ms.contains(&bin_ms) { self.restart_after } else { Seconds::from_millis(3.0 * bin_ms) }
+    }
+}
+
 /// An evaluation.
 #[derive(Clone, Debug)]
 pub struct EvaluateOptions {
@@ -131,6 +140,8 @@ pub struct EvaluateOptions {
     pub tables: TableOptions,
     /// Which of them train and test.
     pub division: Division,
+    /// Whether rows are divided between trials alone.
+    pub whole_trials: bool,
     /// What is evaluated.
     pub decoders: Decoders,
     /// Seed of the first fit, and of resampling.

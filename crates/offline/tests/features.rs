@@ -91,9 +91,11 @@ fn plan(nominal_hz: f64) -> FeaturePlan {
         generation: GenerationId([1; 32]),
         raw: signal(),
         channel_health: false,
+        unwatched: Vec::new(),
     };
     let stream = |key: &str, id, channels, rate_hz, stages| FeatureStream {
         key: key.to_owned(),
+        called: key.to_owned(),
         id: Some(id),
         channels,
         rate_hz,

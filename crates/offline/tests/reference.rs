@@ -8,7 +8,7 @@ use kalmind_offline::{
     Quiet,
     features::{
         AverageBy, FeaturePlan, FeatureStages, FeatureStream, FeaturesError, ReferenceDocument,
-        ReferenceOptions, ScaleBy, learn_reference, learn_rest,
+        ReferenceOptions, ScaleBy, Stretch, learn_reference, learn_rest,
     },
     recorded::SessionDocument,
 };
@@ -67,8 +67,8 @@ fn learnt_of(
     let path = folder.path().join("rest.xdf");
     write(&path, rows, first, true);
     let to_s = rows.len() as f64 / RATE_HZ;
-    let options = ReferenceOptions { scale, average, quietest: 2, ridge: 1e-3, from_s: 0.0, to_s };
-    learn_reference(&path, &plan(&[stage]), &options, None, &Quiet(|| 0.0))
+    let options = ReferenceOptions { scale, average, quietest: 2, ridge: 1e-3 };
+    learn_reference(&path, &plan(&[stage]), &Stretch::Seconds([0.0, to_s]), &options, None, &Quiet(|| 0.0))
 }
 
 /// A recording of these rows, whose first sample has this stamp; or as far as it was written before it `ends`. The sender's
@@ -105,10 +105,12 @@ fn plan(stages: &[&str]) -> FeaturePlan {
         generation: GenerationId([0; 32]),
         raw,
         channel_health: true,
+        unwatched: Vec::new(),
     };
     FeaturePlan {
         streams: vec![FeatureStream {
             key: "array".to_owned(),
+            called: "array".to_owned(),
             id: Some(1),
             channels: 4,
             rate_hz: RATE_HZ,
@@ -193,6 +195,67 @@ fn a_regression_has_weights_and_warns_of_a_neighbour_that_takes_most() {
     );
 }
 
+/// 20 s of 1, -1, 1, -1, .. in every channel, each ten times as large as the one before; some of it flat, at an offset.
+fn partly_flat(flat: [core::ops::Range<usize>; 4]) -> Vec<[f64; 4]> {
+    let value = |row: usize, channel: usize| {
+        let size = [1.0, 10.0, 100.0, 10.0][channel];
+        if flat[channel].contains(&(row / 1000)) { 3.0 } else { [size, -size][row % 2] }
+    };
+    (0..20_000).map(|row| [0, 1, 2, 3].map(|channel| value(row, channel))).collect()
+}
+
+#[test]
+fn a_channel_that_is_flat_for_a_while_is_named_and_has_its_scale_from_the_rest_of_them() {
+    // two seconds of 20 are no tenth and more, three are, eleven are the most
+    let rows = partly_flat([0..0, 5..7, 2..5, 9..20]);
+    for by in [ScaleBy::Rms, ScaleBy::Mad] {
+        let (StageSettings::Spikes(spikes), told) = learnt(SPIKES, &rows, by, AverageBy::All) else {
+            panic!("spikes")
+        };
+        let per = if by == ScaleBy::Mad { 0.674_489_750_196_081_7 } else { 1.0 };
+        let expected = [1.0 / per, 10.0 / per, 100.0 / per, 0.0];
+        assert!(
+            spikes
+                .scales
+                .iter()
+                .zip(expected)
+                .all(|(own, right)| (own - right).abs() < 1e-9 * right.max(1.0)),
+            "{spikes:?}"
+        );
+        assert_eq!(
+            told,
+            [
+                "stream \"array\": channel e3 is dead (flat for 11 s of the 20 s): it has no threshold, and no valid count",
+                "stream \"array\": channel e2 was flat for 3 s of the 20 s: its threshold is of the rest of them",
+            ]
+        );
+    }
+}
+
+#[test]
+fn what_was_flat_as_it_was_received_is_so_behind_an_average_of_the_others() {
+    let rows = rest().repeat(10);
+    let mut flat = rows.clone();
+    for row in &mut flat[14_000..] {
+        row[1] = 7.0;
+    }
+    let scales = |rows: &[[f64; 4]]| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rest.xdf");
+        write(&path, rows, 5.0, true);
+        let (scale, average) = (ScaleBy::Rms, AverageBy::All);
+        let options = ReferenceOptions { scale, average, quietest: 2, ridge: 1e-3 };
+        let stretch = Stretch::Seconds([0.0, 20.0]);
+        let found = learn_reference(&path, &plan(&CHAIN), &stretch, &options, None, &Quiet(|| 0.0)).unwrap();
+        let StageSettings::Spikes(spikes) = found.streams[0].stages.0[2].clone() else { panic!("spikes") };
+        (spikes.scales[1], found.warnings.join(" "))
+    };
+    let (whole, _) = scales(&rows);
+    let (partly, told) = scales(&flat);
+    assert!((partly / whole - 1.0).abs() < 0.02, "{partly} and {whole}");
+    assert!(told.contains("channel e1 was flat for 6 s of the 20 s"), "{told}");
+}
+
 #[test]
 fn a_stretch_without_a_valid_value_teaches_nothing() {
     let error = learnt_of(SPIKES, &[[f64::NAN; 4]; 50], ScaleBy::Rms, AverageBy::All, 5.0).unwrap_err();
@@ -237,22 +300,15 @@ fn a_rest_in_a_recording_that_is_still_written_is_learnt_from_as_it_is_afterward
         .write_all(&[4, 200, 0, 0, 0, 3])
         .unwrap();
     write(&whole, &rows, 5.0, true);
-    let of = ReferenceOptions {
-        scale: ScaleBy::Mad,
-        average: AverageBy::Regression,
-        quietest: 2,
-        ridge: 1e-3,
-        from_s: 0.0,
-        to_s: 0.0,
-    };
+    let of =
+        ReferenceOptions { scale: ScaleBy::Mad, average: AverageBy::Regression, quietest: 2, ridge: 1e-3 };
     // on the recorder's clock the first sample came at 7 s
     let times = [LslTime(7.5), LslTime(9.5)];
     let live = learn_rest(&written, &plan(&CHAIN), times, &of, &Quiet(|| 0.0)).unwrap();
     assert_eq!((live.seconds, live.recording.as_str()), ([0.5, 2.5], "written.xdf"));
     assert_eq!(live.warnings.len(), 2, "only the dead channel, twice: {:?}", live.warnings);
-    let [from_s, to_s] = live.seconds;
-    let again = ReferenceOptions { from_s, to_s, ..of };
-    let after = learn_reference(&whole, &plan(&CHAIN), &again, None, &Quiet(|| 0.0)).unwrap();
+    assert_eq!(live.streams[0].samples, [500, 2500]);
+    let after = learn_reference(&whole, &plan(&CHAIN), &live.stretch(), &of, None, &Quiet(|| 0.0)).unwrap();
     assert_eq!((&live.streams, &live.warnings), (&after.streams, &after.warnings), "to the bit");
     let StageSettings::Spikes(spikes) = &live.streams[0].stages.0[2] else { panic!("spikes") };
     assert!(spikes.scales[..3].iter().all(|scale| *scale > 0.0) && spikes.scales[3] == 0.0, "{spikes:?}");
@@ -263,20 +319,13 @@ fn a_rest_that_is_not_whole_in_the_recording_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("written.xdf");
     write(&path, &rest(), 5.0, false);
-    let options = ReferenceOptions {
-        scale: ScaleBy::Rms,
-        average: AverageBy::All,
-        quietest: 2,
-        ridge: 1e-3,
-        from_s: 0.0,
-        to_s: 0.0,
-    };
+    let options = ReferenceOptions { scale: ScaleBy::Rms, average: AverageBy::All, quietest: 2, ridge: 1e-3 };
     let why = |times: [f64; 2]| {
         let times = times.map(LslTime);
         learn_rest(&path, &plan(&[SPIKES]), times, &options, &Quiet(|| 0.0)).unwrap_err().to_string()
     };
     // there are samples from 7 s to 9 s
-    assert!(why([6.5, 8.5]).contains("begins after the rest did"));
+    assert!(why([6.5, 8.5]).contains("only 1.5 s of the 2.0 s"), "{}", why([6.5, 8.5]));
     assert!(why([8.0, 10.0]).contains("only 1.0 s of the 2.0 s"), "{}", why([8.0, 10.0]));
 }
 
@@ -288,8 +337,9 @@ fn what_comes_long_before_a_stretch_changes_nothing() {
     write(&path, &rows, 5.0, true);
     let learnt = |path: &Path, from_s: f64, to_s: f64| {
         let (scale, average) = (ScaleBy::Rms, AverageBy::All);
-        let options = ReferenceOptions { scale, average, quietest: 2, ridge: 1e-3, from_s, to_s };
-        let found = learn_reference(path, &plan(&CHAIN), &options, None, &Quiet(|| 0.0)).unwrap();
+        let options = ReferenceOptions { scale, average, quietest: 2, ridge: 1e-3 };
+        let stretch = Stretch::Seconds([from_s, to_s]);
+        let found = learn_reference(path, &plan(&CHAIN), &stretch, &options, None, &Quiet(|| 0.0)).unwrap();
         let StageSettings::Spikes(spikes) = found.streams[0].stages.0[2].clone() else { panic!("spikes") };
         spikes.scales
     };
@@ -312,14 +362,88 @@ fn what_the_recording_has_not_of_the_stretch_is_said() {
         (0..2000).map(|row| [0, 1, 2, 3].map(|at| f64::from((row * (7 + at)) % 11))).collect();
     write(&path, &rows, 5.0, true);
     let average = AverageBy::Regression;
-    let options =
-        ReferenceOptions { scale: ScaleBy::Rms, average, quietest: 2, ridge: 1e-3, from_s: 0.0, to_s: 600.0 };
+    let options = ReferenceOptions { scale: ScaleBy::Rms, average, quietest: 2, ridge: 1e-3 };
+    let learnt = |from_s: f64, plan: &FeaturePlan| {
+        learn_reference(&path, plan, &Stretch::Seconds([from_s, 600.0]), &options, None, &Quiet(|| 0.0))
+    };
     let plan = plan(&[r#"{ "stage": "spikes", "scales": [1], "multiple": -4.5 }"#]);
-    let found = learn_reference(&path, &plan, &options, None, &Quiet(|| 0.0)).unwrap();
+    let found = learnt(0.0, &plan).unwrap();
     let told = found.warnings.join("\n");
     assert!(told.contains("s of the 600.0 s of rest are in the recording"), "{told}");
     assert!(told.contains("no stage averages channels"), "{told}");
-    let options = ReferenceOptions { from_s: 500.0, ..options };
-    let refused = learn_reference(&path, &plan, &options, None, &Quiet(|| 0.0)).unwrap_err().to_string();
+    let refused = learnt(500.0, &plan).unwrap_err().to_string();
     assert!(refused.contains("has 0 samples between 500 and 600 s"), "{refused}");
+}
+
+/// Two streams on clocks of their own, one of which begins 10 s late and is on a computer that restarts before the rest.
+#[test]
+fn a_rest_is_the_same_time_of_streams_that_begin_apart_and_of_one_whose_clock_is_reset() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("two.xdf");
+    let mut writer = Writer::new(File::create_new(&path).unwrap(), "1970-01-01T00:00:00+0000", "");
+    let fields = |name| HeaderFields {
+        name,
+        channels: 4,
+        nominal_rate_hz: RATE_HZ,
+        format: Some(NumberFormat::Double64),
+        ..HeaderFields::default()
+    };
+    let streams = [writer.add_stream(&fields("First")), writer.add_stream(&fields("Second"))];
+    // the recorder's clock shows 1000 s at the first sample of the one, 1010 s at that of the other
+    let mut sample = [0_usize; 2];
+    for second in 0..60 {
+        let now = 1000.0 + f64::from(second);
+        for (place, stream) in streams.into_iter().enumerate() {
+            // the other one's clock is behind by 400 s, and from the thirtieth second on by 1025 s
+            let offset = if place == 0 {
+                0.0
+            } else if second < 30 {
+                400.0
+            } else {
+                1025.0
+            };
+            if place == 1 && second < 10 {
+                continue;
+            }
+            writer.clock_offset(stream, now - offset, offset);
+            let stamps: Vec<StreamTime> =
+                (0..1000).map(|row| StreamTime(now - offset + f64::from(row) / RATE_HZ)).collect();
+            // twice as large from the fortieth second on
+            let scale = if second < 40 { 1.0 } else { 2.0 };
+            let rows: Vec<[f64; 4]> = (0..1000)
+                .map(|row| {
+                    [1.0, 2.0, 3.0, 4.0].map(|size| if row % 2 == 0 { scale * size } else { -scale * size })
+                })
+                .collect();
+            writer.rows(stream, &stamps, SampleRows::Double64(rows.as_flattened()));
+            sample[place] += 1000;
+        }
+    }
+    assert_eq!(sample, [60_000, 50_000]);
+    writer.commit().unwrap();
+    let mut both = plan(&[SPIKES]);
+    both.streams[0].id = Some(1);
+    let mut second = both.streams[0].clone();
+    (second.key, second.id) = ("second".to_owned(), Some(2));
+    both.streams.push(second);
+    // nothing is learnt of it, and it does not begin at all
+    let mut third = plan(&[CHAIN[0]]).streams.remove(0);
+    (third.key, third.id) = ("third".to_owned(), Some(3));
+    both.streams.push(third);
+    let options = ReferenceOptions { scale: ScaleBy::Rms, average: AverageBy::All, quietest: 2, ridge: 1e-3 };
+    let times = [LslTime(1041.0), LslTime(1050.0)];
+    let found = learn_rest(&path, &both, times, &options, &Quiet(|| 0.0)).unwrap();
+    let samples: Vec<(&str, [u64; 2])> =
+        found.streams.iter().map(|stream| (stream.key.as_str(), stream.samples)).collect();
+    let [first, other] = samples.as_slice() else { panic!("{samples:?}") };
+    assert_eq!((first.0, first.1, other.0), ("array", [41_000, 50_000], "second"));
+    // a line through the offsets, whose rounding may move the edge by a sample
+    assert!(other.1[0].abs_diff(31_000) <= 1 && other.1[1].abs_diff(40_000) <= 1, "{samples:?}");
+    assert_eq!(found.seconds, [41.0, 50.0]);
+    for stream in &found.streams {
+        let StageSettings::Spikes(spikes) = &stream.stages.0[0] else { panic!("{stream:?}") };
+        assert_eq!(spikes.scales, [2.0, 4.0, 6.0, 8.0], "of the rest alone");
+    }
+    let again = learn_reference(&path, &both, &found.stretch(), &options, None, &Quiet(|| 0.0)).unwrap();
+    assert_eq!(again.streams, found.streams);
 }

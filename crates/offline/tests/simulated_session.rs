@@ -230,6 +230,7 @@ impl Audience for Keeps {
             SessionInput::Told { .. }
             | SessionInput::ModeAsked(_)
             | SessionInput::Silent(_)
+            | SessionInput::StagesComing(_)
             | SessionInput::StagesChanged
             | SessionInput::Learnt { .. } => {
                 panic!("nobody is there to do so")

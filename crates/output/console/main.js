@@ -99,7 +99,7 @@ function goOn({ state }) {
   const then = (words) => (watches === null ? `${words} press ${press}.` : `${watches[0].toUpperCase()}${watches.slice(1)}.`);
   const words = {
     control: "The decoder moves the cursor. STOP halts it at once.",
-    calibrating: "The task moves the cursor, or helps it. STOP halts it at once.",
+    calibrating: `${panel.calibrates} STOP halts it at once.`,
     idle: "The cursor is at rest.",
     hold: `Stopped: the cursor stands still. ${then("When all is well,")}`,
     stale: `No usable signal: look at Streams. ${then("If it does not go on by itself,")}`,
@@ -211,6 +211,8 @@ document.getElementById("steer").addEventListener("click", (event) => {
   if (!wanted) return;
   if (panel.watches !== null) return view.notice(`${panel.watches[0].toUpperCase()}${panel.watches.slice(1)}.`);
   if (asking) withdraw("");
+  const refused = wanted === "control" ? panel.refusesControl : null;
+  if (refused !== null) return view.notice(`${refused} ${panel.continues ? `To go on, press ${panel.continues}, in the session.` : "It goes on by itself."}`);
   if (wanted === "control" && awaiting.length) put(awaiting);
   else ask(wanted, {});
 });

@@ -9,7 +9,7 @@ const LOST = new Set(["stale", "fault"]);
 const NOTICE = {
   closed: "Please wait",
   ready: "We will start soon",
-  resting: "Resting",
+  resting: "A short pause",
   fitting: "One moment",
   learning: "One moment",
   paused: "Paused",

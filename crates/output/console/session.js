@@ -1,5 +1,6 @@
 // The panel that runs a session: it draws what the session shows of itself, and asks for what people press.
 
+import { clock, showProgress } from "./progress.js";
 import { referenceText } from "./reference.js";
 
 const CONSOLE_KEY = "kalmind-console";
@@ -16,6 +17,8 @@ const WORD = {
 };
 const START = { ready: "Start", resting: "Start now", paused: "Continue" };
 const STOPPED = new Set(["hold", "stale", "fault"]);
+// Between blocks and while it learns only what somebody stopped keeps a session from going on.
+const HELD = new Set(["hold", "fault"]);
 const WAITS = { hold: "stopped", stale: "no usable signal", fault: "something broke", paused: "paused", ready: "not begun yet" };
 const PRESENTED = { open_loop: "targets shown", closed_loop: "targets", evaluation: "targets" };
 const ONLY_WATCHES = "this page may watch and stop only: open the address that Kalmind printed when it last started";
@@ -27,12 +30,6 @@ const put = (id, text) => {
 };
 const percent = (share) => `${Math.round(100 * share)} %`;
 const helped = (assistance) => (assistance > 0 ? `helped up to ${percent(assistance)}` : "without help");
-// Seconds as minutes and seconds.
-export function clock(seconds) {
-  const whole = Math.max(0, Math.round(seconds));
-  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
-}
-
 // How this page calls itself as long as its tab lives, so that loading it anew loses nothing.
 export function consoleName() {
   let name = sessionStorage.getItem(CONSOLE_KEY);
@@ -106,9 +103,27 @@ export class SessionPanel {
     return waits && this.#why("start") === null ? this.#startWord : null;
   }
 
+  // Why nobody is given control now; null where they may be.
+  get refusesControl() {
+    const { state, blocks, block } = this.#status ?? {};
+    if (state === "learning") return "Nothing moves while thresholds are learnt from the rest.";
+    if (state === "running" && blocks[block]?.block === "rest") return "Nothing moves in a rest.";
+    return null;
+  }
+
+  // What moves the cursor while it is calibrated, in words.
+  get calibrates() {
+    const { state, blocks, block, assistance } = this.#status ?? {};
+    if (state !== "running" || !blocks[block]?.task) return "The task moves the cursor, or helps it.";
+    if (assistance.mixing >= 1) return "The task moves the cursor.";
+    if (assistance.mixing > 0 || assistance.attenuation > 0) return "The decoder moves the cursor, and is helped.";
+    return "The decoder moves the cursor, without help. No other program is steered by it yet.";
+  }
+
   // Whether a block runs, and the output was stopped or lost its signal meanwhile.
   get #stands() {
-    return this.#status?.state === "running" && STOPPED.has(this.#output);
+    const state = this.#status?.state;
+    return state === "running" ? STOPPED.has(this.#output) : ["resting", "learning"].includes(state) && HELD.has(this.#output);
   }
 
   get #startWord() {
@@ -177,26 +192,10 @@ export class SessionPanel {
     put("preset-about", preset ? `${preset.about} ${preset.blocks} ${preset.blocks === 1 ? "block" : "blocks"}, ${clock(preset.seconds)} minutes.`.trim() : "No preset was found: see the folder config.");
   }
 
-  #progress({ blocks, block, elapsed_s: elapsed, rest_s: rest, seconds_left: left, state }) {
+  #progress({ blocks, block, state }) {
     find("progress").hidden = !blocks.length || state === "closed";
     if (find("progress").hidden) return;
-    const now = block === null ? null : blocks[block];
-    find("block-title").replaceChildren(...(now ? [strong(`Block ${block + 1} of ${blocks.length}`), `: ${now.title}`] : [strong(`All ${blocks.length} blocks are over`)]));
-    put("block-instruction", now?.instruction ?? "");
-    const total = blocks.reduce((sum, { seconds }) => sum + seconds, 0);
-    const share = now ? Math.min(1, elapsed / now.seconds) : 1;
-    find("block-bar").value = share;
-    find("all-bar").value = total > 0 ? Math.max(0, Math.min(1, 1 - left / total)) : 1;
-    put("block-left", state === "resting" && rest > 0 ? `rest ${clock(rest)}` : `${clock(now ? now.seconds - elapsed : 0)} left`);
-    put("all-left", `${clock(left)} left`);
-    find("blocks").replaceChildren(...blocks.map((entry) => {
-      const item = document.createElement("li");
-      item.dataset.state = entry.state;
-      if (entry.state === "running") item.setAttribute("aria-current", "step");
-      item.append(`${entry.title}, ${entry.state === "waiting" ? clock(entry.seconds) : entry.state}`);
-      if (entry.score) item.append(span(`: ${entry.score.acquired} of ${entry.score.presented}, ${helped(entry.score.assistance)}${this.#status.simulated ? ", simulated" : ""}`));
-      return item;
-    }));
+    showProgress(this.#status, ({ score }) => `: ${score.acquired} of ${score.presented}, ${helped(score.assistance)}${this.#status.simulated ? ", simulated" : ""}`);
     if (block === this.#shown) return;
     // what comes next is in sight, too
     this.#shown = block;
@@ -412,6 +411,7 @@ export class SessionPanel {
   }
 }
 
+const FEW_TRIALS = 8; // as many as a verdict takes
 // A figure with its interval, where it is known.
 const known = (name, estimate, unit = "", digits = 2) => {
   if (!estimate) return [];
@@ -423,7 +423,7 @@ const lineOf = (title, figures, simulated) => (figures.length ? `${title}${simul
 // What the papers report of the trials without help.
 function pathFigures(figures, simulated) {
   if (!figures) return "";
-  return lineOf(`${figures.trials} trials without help`, [
+  return lineOf(`${figures.trials} ${figures.trials === 1 ? "trial" : "trials"} without help${figures.trials < FEW_TRIALS ? " (few: these figures say little)" : ""}`, [
     ...known("path efficiency", figures.path_efficiency),
     ...known("angular error", figures.angular_error_deg, "°", 0),
     ...known("dial-in", figures.dial_in_s, " s"),
@@ -441,6 +441,4 @@ function clickFigures(clicks, simulated) {
 }
 
 const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
-const strong = (text) => Object.assign(document.createElement("strong"), { textContent: text });
-const span = (text) => Object.assign(document.createElement("span"), { textContent: text });
 const small = (text, className = "") => Object.assign(document.createElement("small"), { textContent: text, className });

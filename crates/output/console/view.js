@@ -3,6 +3,7 @@
 const SPEAK_EVERY_MS = 2000; // how often the canvas is described to a screen reader
 const AHEAD_MS = 5;
 const CHUNK_MS = 5;
+const SAMPLES_APART = 1.5; // periods of a sample: what comes further apart comes in chunks
 const SLOW_MS = 150;
 const STAGES = {
   receive: "sample to arrival",
@@ -48,11 +49,12 @@ const age = (ms) => {
   if (ms === null || ms === undefined) return "no sample yet";
   return ms < -AHEAD_MS ? `time stamps ${decimal(-ms, 0)} ms in the future` : `last sample ${decimal(Math.max(ms, 0), 0)} ms ago`;
 };
-const arrival = (arrival) => {
+const arrival = (arrival, rate) => {
   if (arrival?.measuring) return ["measuring how samples arrive"];
   if (!arrival?.measured) return [];
   const { interval_ms: interval, delay_ms: delay } = arrival.measured;
-  return delay > CHUNK_MS ? [`in chunks every ${decimal(interval, 0)} ms, ${decimal(delay, 0)} ms late`] : [];
+  const chunked = interval > CHUNK_MS && (rate > 0 ? interval > (SAMPLES_APART * 1000) / rate : delay > CHUNK_MS);
+  return chunked ? [`in chunks every ${decimal(interval, 0)} ms, ${decimal(delay, 0)} ms late`] : [];
 };
 // A sentence for each thing that is wrong with channels; numbered from 1, as they are on a cable.
 const channelsOut = (channels = []) =>
@@ -151,6 +153,7 @@ export class View {
   begin(hello) {
     this.#missed = 0;
     this.#missedEvents = 0;
+    document.querySelector("h1").title = `version ${hello.version}, bins of ${hello.bin_ms} ms`;
     facts("session", [
       ["participant", hello.participant || "–"],
       ["instance", hello.instance || "–"],
@@ -168,7 +171,7 @@ export class View {
     const shown = [...find("session").children].find((pair) => pair.firstChild.textContent === "decoder");
     const unsure = decoder?.covariance === "constant" ? ", constant uncertainty" : "";
     if (shown) shown.lastChild.textContent = decoder ? `${decoder.name} ${decoder.model.slice(0, 8)}${unsure}` : "none";
-    put("decoder-name", decoder ? `${decoder.name} ${decoder.model.slice(0, 8)}${unsure}` : "none: calibrate, or set [decoder] model");
+    put("decoder-name", decoder ? `${decoder.name} ${decoder.model.slice(0, 8)}${unsure}` : "none: calibrate first");
     facts("decoder", qualityFacts(decoder));
     put("decoder-warning", (decoder?.warnings ?? []).map(sentence).join(" "));
     find("decoder-section").toggleAttribute("data-poor", Boolean(decoder?.poor));
@@ -280,7 +283,10 @@ export class View {
         const entry = document.createElement("li");
         entry.dataset.health = stream.health;
         const head = document.createElement("p");
-        head.append(element("strong", stream.key), element("span", HEALTH[stream.health] ?? stream.health, { class: "health" }));
+        const out = (stream.channels_out ?? []).length;
+        entry.toggleAttribute("data-out", out > 0);
+        const also = out ? `, ${out} ${out === 1 ? "channel" : "channels"} left out` : "";
+        head.append(element("strong", stream.key), element("span", `${HEALTH[stream.health] ?? stream.health}${also}`, { class: "health" }));
         entry.append(head);
         for (const text of [stream.detail, stream.arrival?.remark, ...channelsOut(stream.channels_out)]) {
           if (text) entry.append(element("p", text, { class: "detail" }));
@@ -288,7 +294,8 @@ export class View {
         const figures = [
           `${decimal(stream.measured_rate_hz, 2)} Hz`,
           age(stream.age_ms),
-          ...arrival(stream.arrival),
+          ...arrival(stream.arrival, stream.description?.nominal_rate_hz),
+          ...(stream.settling_ms > 0 ? [`filters settle: ${decimal(stream.settling_ms / 1000, 1)} s to go`] : []),
           `${stream.received} received`,
           ...["missing", "dropped", "late", "reconnects", "overflows"].filter((name) => stream[name] > 0).map((name) => `${stream[name]} ${name}`),
         ];

@@ -49,6 +49,7 @@ export class Workspace {
     this.#height = hello.workspace.height / hello.workspace.width;
     this.#scaled = hello.intent.slice(0, 2).every((component) => component.unit === VELOCITY_UNIT);
     this.#canvas.style.aspectRatio = `1 / ${this.#height}`;
+    this.#canvas.parentElement.style.setProperty("--wide", String(1 / this.#height));
     this.#canvas.style.setProperty("--height", this.#height);
     this.#widest = 0;
     this.#state = null;

@@ -74,7 +74,7 @@ fn latency(text: &mut Exposition, ledger: &LedgerSnapshot) {
 
 fn streams(text: &mut Exposition, streams: &[StreamStatus]) {
     type Value = fn(&StreamStatus) -> Option<f64>;
-    let families: [(&str, &str, &str, Value); 14] = [
+    let families: [(&str, &str, &str, Value); 15] = [
         ("received_total", "counter", "Samples that LSL delivered", |s| Some(s.counts.received as f64)),
         ("missing_total", "counter", "Samples that were never delivered", |s| Some(s.counts.missing as f64)),
         ("dropped_total", "counter", "Samples delivered and dropped", |s| Some(s.counts.dropped as f64)),
@@ -103,6 +103,9 @@ fn streams(text: &mut Exposition, streams: &[StreamStatus]) {
         ),
         ("channels_out", "gauge", "Channels that are left out because they are not healthy", |s| {
             Some(s.channels_out.len() as f64)
+        }),
+        ("settling_seconds", "gauge", "How long its stages go on settling after a start", |s| {
+            s.settling_ms.map(|ms| ms / 1e3)
         }),
         ("measured_rate_hz", "gauge", "Measured rate", |s| s.measured_rate_hz),
         ("clock_offset_seconds", "gauge", "Offset of the sender's clock", |s| {

@@ -33,11 +33,14 @@ pub use model_file::{
     MAX_MODEL_BYTES, MODEL_VERSION, ModelFileError, model_from_bytes, model_to_bytes, model_with_bytes,
     read_model, read_model_bytes, write_model,
 };
-pub use new_file::{Existing, NewFile, NewFileError, remove_unfinished, write_new_file};
+pub use new_file::{
+    Existing, NewFile, NewFileError, folder_of, remove_unfinished, require_writable, write_new_file,
+};
 pub use packed_model::{FittedRows, PackedModel, UnpackError, UnpackedModel, packed_report, unpack_model};
 pub use rows::{RowsError, parse_rows, require_rows};
 pub use segments::segment_starts;
 pub use table::{
-    MAX_TABLE_BYTES, RowCountMismatch, Table, TableError, read_table, require_same_rows, table_from_bytes,
+    MAX_TABLE_BYTES, RowCountMismatch, Table, TableError, read_features, read_table, require_same_rows,
+    table_from_bytes,
 };
 pub use task_table::{TaskRow, TaskTable, read_task_table, task_table_from_bytes};

@@ -41,6 +41,9 @@ pub enum NewFileError {
     /// A file stands there, and it is not to be replaced.
     #[error("{} exists already: name another file, or move that one away", .0.display())]
     Exists(PathBuf),
+    /// There is no folder for it.
+    #[error("{} cannot be written: there is no folder {}; make it, or write elsewhere", .0.display(), folder_of(.0).display())]
+    NoFolder(PathBuf),
     /// The system refuses.
     #[error("{} cannot be written: {source}", .path.display())]
     Io {
@@ -74,7 +77,11 @@ impl NewFile {
         let mode = before.map_or(0o666, |before| before.permissions().mode() & 0o777);
         let mut builder = tempfile::Builder::new();
         builder.prefix(".kalmind-").suffix(".part").permissions(Permissions::from_mode(mode));
-        let file = builder.tempfile_in(folder_of(target)).map_err(failed)?;
+        let file = builder.tempfile_in(folder_of(target)).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => NewFileError::NoFolder(target.to_owned()),
+            // without the name of the file in between, which says nothing to anybody
+            kind => failed(io::Error::from(kind)),
+        })?;
         let unfinished = Unfinished::note(file.path());
         if existing == Existing::Replace && mode != 0o666 {
             file.as_file().set_permissions(Permissions::from_mode(mode)).map_err(failed)?;
@@ -120,6 +127,14 @@ impl Write for NewFile {
     }
 }
 
+/// Refuses a target that cannot be written, before there is anything to write.
+///
+/// # Errors
+/// As [`NewFile::begin`].
+pub fn require_writable(target: &Path, existing: Existing) -> Result<(), NewFileError> {
+    NewFile::begin(target, existing).map(drop)
+}
+
 /// Writes `bytes` as the file `target`: see [`NewFile`].
 ///
 /// # Errors
@@ -161,7 +176,9 @@ fn look_at(target: &Path, existing: Existing) -> Result<Option<Metadata>, NewFil
     }
 }
 
-fn folder_of(target: &Path) -> &Path {
+/// The folder that a file stands in, or will.
+#[must_use]
+pub fn folder_of(target: &Path) -> &Path {
     target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

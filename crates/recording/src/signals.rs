@@ -32,6 +32,12 @@ pub enum SignalsError {
     /// An EDF or BDF file.
     #[error(transparent)]
     Edf(#[from] EdfError),
+    /// A file of another kind.
+    #[error(
+        "this is no recording: it is no XDF file, which would begin with \"XDF:\", and no EDF or BDF file; other files have to be \
+         converted first"
+    )]
+    NoRecording,
     /// An EDF or BDF file without times.
     #[error("the file does not say how long its records last, so its samples have no times")]
     NoTimes,
@@ -51,7 +57,10 @@ pub fn names_streams(path: &Path) -> std::io::Result<bool> {
 /// [`SignalsError`].
 pub fn read_streams(path: &Path, encoding: Option<&'static Encoding>) -> Result<Recorded, SignalsError> {
     if names_streams(path)? {
-        return Ok(read_xdf_but(path, encoding, |_| true)?);
+        return read_xdf_but(path, encoding, |_| true).map_err(|error| match error {
+            XdfError::Magic => SignalsError::NoRecording,
+            error => error.into(),
+        });
     }
     let edf = read_edf(path, encoding)?;
     let problem = |text: &String| Problem { offset: 0, text: text.clone(), severity: Severity::Odd };

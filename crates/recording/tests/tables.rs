@@ -1,7 +1,9 @@
 //! CSV files as people bring them, good and bad.
 #![expect(clippy::unwrap_used, reason = "a table that is read where it has to be refused fails the test")]
 
-use kalmind_recording::{TableError, read_table, require_same_rows, table_from_bytes, task_table_from_bytes};
+use kalmind_recording::{
+    TableError, read_features, read_table, require_same_rows, table_from_bytes, task_table_from_bytes,
+};
 use kalmind_types::Position;
 use proptest::prelude::*;
 
@@ -427,4 +429,18 @@ proptest! {
         }
         drop(task_table_from_bytes(text.as_bytes(), "t.csv"));
     }
+}
+
+#[test]
+fn empty_cells_of_features_are_their_columns_mean_and_refused_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("features.csv");
+    let text = b"time,a,b,c\n0.02,1,,\n0.04,,5,\n0.06,3,8,\n";
+    std::fs::write(&path, text).unwrap();
+    let table = read_features(&path).unwrap();
+    assert_eq!(table.values, [1.0, 6.5, 0.0, 2.0, 5.0, 0.0, 3.0, 8.0, 0.0]);
+    let told = "empty cells (5) were taken as the mean of their column (0 in 1 without any)";
+    assert!(table.remarks.iter().any(|remark| remark == told), "{:?}", table.remarks);
+    let error = read_table(&path).unwrap_err().to_string();
+    assert!(error.contains("the cell is empty"), "{error}");
 }

@@ -114,8 +114,8 @@ impl BlockScore {
         let ended = |result: TrialResult| trials.iter().filter(|trial| trial.result == result).count() as u64;
         let acquired: Vec<EndedTrial> =
             trials.iter().copied().filter(|trial| trial.result == TrialResult::Acquired).collect();
-        let mean = |of: &[EndedTrial], figure: &dyn Fn(&EndedTrial) -> Option<f64>| {
-            Estimate::mean(&of.iter().filter_map(figure).collect::<Vec<f64>>())
+        let mean = |of: &[EndedTrial], most: f64, figure: &dyn Fn(&EndedTrial) -> Option<f64>| {
+            Some(Estimate::mean(&of.iter().filter_map(figure).collect::<Vec<f64>>())?.within([0.0, most]))
         };
         let most_of = |of: &[EndedTrial]| of.iter().fold(0.0, |most: f64, trial| most.max(trial.assistance));
         let movements: Vec<(f64, f64)> = acquired
@@ -132,14 +132,14 @@ impl BlockScore {
             most_assistance: most_of(&self.trials),
             success: success(&trials),
             time_to_target_s: time_to_target(&acquired),
-            path_efficiency: mean(&acquired, &|trial| trial.path.efficiency),
-            angular_error_deg: mean(&trials, &|trial| trial.path.angular_error_deg),
-            orthogonal_direction_changes: mean(&acquired, &|trial| {
+            path_efficiency: mean(&acquired, 1.0, &|trial| trial.path.efficiency),
+            angular_error_deg: mean(&trials, 180.0, &|trial| trial.path.angular_error_deg),
+            orthogonal_direction_changes: mean(&acquired, f64::INFINITY, &|trial| {
                 Some(f64::from(trial.path.orthogonal_direction_changes))
             }),
-            dial_in_s: mean(&acquired, &|trial| trial.path.dial_in_s),
+            dial_in_s: mean(&acquired, f64::INFINITY, &|trial| trial.path.dial_in_s),
             bit_rate: self.choices.and_then(|choices| rate(choices, &trials)),
-            throughput: mean(&acquired, &|trial| {
+            throughput: mean(&acquired, f64::INFINITY, &|trial| {
                 trial
                     .path
                     .index_of_difficulty

@@ -107,6 +107,14 @@ impl Estimate {
         self.map(|value| factor * value)
     }
 
+    /// The same, whose interval ends where the figure can: Student's goes on beyond that where there are few values.
+    #[must_use]
+    pub(crate) fn within(self, [least, most]: [f64; 2]) -> Self {
+        let interval =
+            self.interval.map(|[low, high]| [low.max(least.min(self.value)), high.min(most.max(self.value))]);
+        Self { interval, ..self }
+    }
+
     /// The figure in another unit, or at least 0.
     pub(crate) fn map(self, change: impl Fn(f64) -> f64) -> Self {
         Self { value: change(self.value), interval: self.interval.map(|ends| ends.map(change)) }
@@ -235,6 +243,17 @@ mod tests {
         assert_close(Estimate::mean(&values), expected);
         assert_eq!(Estimate::mean(&[2.0]), Some(Estimate { value: 2.0, interval: None }));
         assert_eq!(Estimate::mean(&[]), None);
+    }
+
+    #[test]
+    fn an_interval_ends_where_the_figure_can() {
+        let [low, high] = Estimate::mean(&[0.1, 1.9]).unwrap().interval.unwrap();
+        assert!(low < -10.0 && high > 12.0);
+        let within = |ends: [f64; 2]| Estimate::mean(&[0.1, 1.9]).unwrap().within(ends).interval.unwrap();
+        assert_eq!(within([0.0, 5.0]), [0.0, 5.0]);
+        assert_eq!(within([0.0, f64::INFINITY]), [0.0, high]);
+        // never past the figure itself
+        assert!((within([0.0, 0.9])[1] - 1.0).abs() < 1e-12);
     }
 
     #[test]

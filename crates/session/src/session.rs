@@ -29,7 +29,7 @@ mod verdict;
 use std::collections::VecDeque;
 
 use kalmind_types::{
-    Actor, Command, CursorTuning, EventBody, LslTime, Mode, ModelId, OutputState, SessionChange,
+    Actor, Cause, Command, CursorTuning, EventBody, LslTime, Mode, ModelId, OutputState, SessionChange,
     SessionEvent, Target, TaskBlock, TaskState,
 };
 
@@ -107,6 +107,9 @@ pub struct Session {
     decodes: Option<(ModelId, bool)>,
     decodes_clicks: bool,
     shown: Option<OutputState>,
+    /// Why it shows that, and whether it ever showed a signal that could be used.
+    shown_cause: Option<Cause>,
+    was_fresh: bool,
     /// The state of the output since then, where no more ticks come.
     silent: Option<OutputState>,
     newest: Option<LslTime>,
@@ -187,6 +190,8 @@ impl Session {
             decodes: None,
             decodes_clicks: false,
             shown: None,
+            shown_cause: None,
+            was_fresh: false,
             silent: None,
             newest: None,
             wanted: None,
@@ -229,6 +234,7 @@ impl Session {
             SessionInput::ModeAsked(mode) => self.mode_asked(now, mode, actions),
             SessionInput::Fitted { number, result } => self.fitted(now, number, result, actions),
             SessionInput::Learnt { number, result } => self.learnt(now, number, result, actions),
+            SessionInput::StagesComing(coming) => self.learning.stages_are_coming = coming,
             SessionInput::StagesChanged => self.stages_changed(),
             SessionInput::PutIn { model, result } => self.put_in(now, model, result, actions),
         }
@@ -247,6 +253,8 @@ impl Session {
         let output = tick.output;
         let before = self.newest.replace(output.time);
         (self.shown, self.silent) = (Some(output.state), None);
+        self.shown_cause = output.reason.map(|reason| reason.cause);
+        self.was_fresh |= !output.incomplete && output.state != OutputState::Stale;
         // of a button that nothing drives any more the probability is zero
         self.decodes_clicks = output.click.is_some_and(|click| click.probability > 0.0);
         let before_it = core::mem::replace(&mut self.decodes, tick.model);
@@ -293,8 +301,7 @@ impl Session {
     /// Whether the stages of the streams stay as they are: a block runs in which the decoder moves the cursor.
     #[must_use]
     pub fn freezes_stages(&self) -> bool {
-        let decodes = |plan: &BlockPlan| plan.block.mode() == Mode::Control;
-        self.state == SessionState::Running && self.plan().is_some_and(decodes)
+        self.state == SessionState::Running && self.plan().is_some_and(is_decoded)
     }
 
     /// The place of the block that runs, or comes next, among those of a comparison.
@@ -333,3 +340,8 @@ impl Session {
 
 #[cfg(test)]
 mod tests;
+
+/// Whether the decoder moves the cursor in a block.
+fn is_decoded(plan: &BlockPlan) -> bool {
+    plan.block.mode() == Mode::Control
+}

@@ -26,11 +26,11 @@ pub use extractor::{AcceptError, FeatureExtractor, RawFeatures};
 pub use preparation::{Preparation, PreparationError, Prepared};
 pub use running_zscore::{follow_running_zscore, running_state};
 pub use stages::{
-    BlankSettings, Chain, ChainError, ChainSettings, ChannelHealth, ChannelName, DecimateSettings,
-    DerivedCounts, DerivedStream, FilterKind, FilterSettings, Frequencies, Given, IdentitySettings,
-    IirBackwardSettings, IirSettings, InputLog, Mark, PowerSettings, RectifySettings, ReferenceKind,
-    ReferenceSettings, Row, Rows, STAGES, Settling, Signal, SpikesSettings, Stage, StageEntry, StageError,
-    StageSettings, StagedError, StateError, StateReader, StateWriter,
+    ArSpectrumSettings, BlankSettings, Chain, ChainError, ChainSettings, ChannelHealth, ChannelName,
+    DecimateSettings, DerivedCounts, DerivedStream, FilterKind, FilterSettings, Frequencies, Given,
+    IdentitySettings, IirBackwardSettings, IirSettings, InputLog, Mark, PowerSettings, RectifySettings,
+    ReferenceKind, ReferenceSettings, Row, Rows, STAGES, Settling, Signal, SpikesSettings, Stage, StageEntry,
+    StageError, StageSettings, StagedError, StateError, StateReader, StateWriter,
 };
 pub use stamp_gaps::StampGaps;
 pub use statistics::FeatureStatistics;

@@ -43,6 +43,15 @@ fn events_are_counted_by_the_unit_that_they_name_and_no_event_is_a_count_of_zero
     );
 }
 
+#[test]
+fn every_sample_of_a_stream_of_one_unit_is_a_spike_of_it() {
+    let mut extractor = FeatureExtractor::new(&[StreamFeatures::of_units(1, 2, None)]).unwrap();
+    extractor.reset();
+    extractor.accept(0, SampleRows::Double64(&[7.0, 1.0, -3.5, 2.0, f64::NAN, 0.0])).unwrap();
+    let raw = extractor.finish();
+    assert_eq!((raw.values, raw.nonfinite), (&[3.0][..], 0));
+}
+
 /// The bits of a bin's features, and how many values were left out; the rows come in runs of these lengths.
 fn bin(extractor: &mut FeatureExtractor, rows: &[[f64; CHANNELS]], runs: &[usize]) -> ([u64; CHANNELS], u32) {
     extractor.reset();

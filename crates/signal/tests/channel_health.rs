@@ -106,7 +106,17 @@ const FAULTS: [(&str, Fault, ChannelFault); 11] = [
 /// Each fault from 5 s to 8 s in some of the channels of a signal of this size: found within half a second, back about a second after
 /// it ended.
 fn is_found(rate_hz: f64, size: f64, healthy: fn(f64, usize, &mut Noise) -> f64, faulty: usize) {
-    for (name, fault, expected) in FAULTS {
+    are_found(&FAULTS, rate_hz, size, healthy, faulty);
+}
+
+fn are_found(
+    faults: &[(&str, Fault, ChannelFault)],
+    rate_hz: f64,
+    size: f64,
+    healthy: fn(f64, usize, &mut Noise) -> f64,
+    faulty: usize,
+) {
+    for (name, fault, expected) in faults.iter().copied() {
         let found = verdicts(rate_hz, 12.0, |time, channel, noise| {
             let value = healthy(time, channel, noise);
             if channel < faulty && (5.0..8.0).contains(&time) {
@@ -142,7 +152,31 @@ fn faults_of_eeg_are_found_in_half_a_second_and_forgotten() {
 }
 
 #[test]
-fn faults_of_all_channels_at_once_are_found() {
+fn what_shows_without_comparison_is_found_in_all_channels_at_once() {
+    // standing still and being no number; who is unlike all others is not everyone
+    let healthy: fn(f64, usize, &mut Noise) -> f64 = |time, channel, noise| eeg(time, channel, noise) - 0.02;
+    are_found(&FAULTS[..5], 1000.0, 10e-6, healthy, CHANNELS);
+}
+
+#[test]
+fn a_channel_that_is_passed_over_is_not_judged_and_nobody_is_compared_with_it() {
+    let mut health = health(1000.0);
+    health.pass_over(&[1, 2, 3, 4, 99]);
+    let mut noise = Noise(0x9e37_79b9_7f4a_7c15);
+    for index in 0..3000 {
+        let time = f64::from(index) / 1000.0;
+        // most are flat from the start
+        let row: [f64; CHANNELS] = core::array::from_fn(|channel| match channel {
+            1..=4 => 0.0,
+            _ => eeg(time, channel, &mut noise),
+        });
+        health.take(&row, &[false; CHANNELS]);
+        assert!(!health.judge() && health.faults().all(|fault| fault.is_none()), "{time}");
+    }
+}
+
+#[test]
+fn faults_of_half_of_the_channels_at_once_are_found() {
     is_found(1000.0, 10e-6, |time, channel, noise| eeg(time, channel, noise) - 0.02, 3);
 }
 

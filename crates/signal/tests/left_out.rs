@@ -35,6 +35,8 @@ fn reference(kind: ReferenceKind, weights: Vec<Vec<f64>>) -> StageSettings {
     StageSettings::Reference(ReferenceSettings {
         kind,
         arrays,
+        array_channels: vec![],
+        maps: vec![],
         average_of: none.clone(),
         excluded: none,
         channels: Vec::new(),

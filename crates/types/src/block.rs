@@ -1,6 +1,6 @@
 //! Samples as they were received: a block of rows in the stream's own number type.
 
-use crate::{ClockOffset, LslTime, NumberFormat, StreamHealth, StreamTime};
+use crate::{ClockOffset, LslTime, NumberFormat, Seconds, StreamHealth, StreamTime};
 
 /// Values of several rows, row-major (all channels of the first sample, then of the second), in one number type.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,6 +107,9 @@ pub struct SampleBlock {
     pub connection: u32,
     /// Which generation of the stream's stages made the samples, counted from 0: one alone in a block.
     pub generation: u32,
+    /// For how long, from the first sample on, the stream's stages settle after a start, by what they declare; zero where they
+    /// have settled: a block is of one or the other.
+    pub settling: Seconds,
     /// When the pull returned.
     pub received: LslTime,
     /// The measured offset of the sender's clock, as known at that time.
@@ -129,6 +132,7 @@ impl SampleBlock {
             lost_before: 0,
             connection: 0,
             generation: 0,
+            settling: Seconds(0.0),
             received: LslTime::default(),
             clock: ClockOffset::default(),
             health: StreamHealth::Waiting,

@@ -48,7 +48,7 @@ pub use publication::{Heartbeat, Publication, StageTimes, StateChange, TickPubli
 pub use state::{Actor, Cause, Mode, OutputState, Reason};
 pub use stream::{
     Arrival, ArrivalStatus, ClockOffset, InputArrival, InputDelay, MAX_STREAMS, NumberFormat, StreamCounts,
-    StreamDescription, StreamHealth, StreamStatus,
+    StreamDescription, StreamHealth, StreamStatus, stated_unit,
 };
 pub use task::{Assistance, CursorDrive, Phase, Target, TaskBlock, TrialResult};
 pub use tick::{

@@ -154,6 +154,8 @@ pub enum Cause {
     DecoderNotTested = 21,
     /// `control` was asked for, and on rows that it was not fitted to the decoder errs as much as the mean of the states.
     DecoderNoBetterThanMean = 22,
+    /// The stages of a stream settle after a start, as they declare; what was asked for follows.
+    StagesSettle = 23,
 }
 
 impl Cause {
@@ -197,6 +199,7 @@ impl Reason {
             | Cause::InputUnsteady
             | Cause::NoModel
             | Cause::MeasuringArrival
+            | Cause::StagesSettle
             | Cause::InputTooSlow
             | Cause::ChannelsMasked
             | Cause::ChannelsConstant
@@ -227,7 +230,7 @@ impl fmt::Display for Reason {
                 "the signal is intermittent: the cursor moves again once it has been steady for a second",
             ),
             Cause::AwaitsResume => formatter.write_str(
-                "the signal is back after a gap longer than auto_resume_ms; waiting for the operator: press Resume",
+                "the signal is back after a long silence; waiting for the operator to continue",
             ),
             Cause::NotFinite => formatter.write_str(
                 "the decoder produced an invalid number: press Resume to restart it, or load another model",
@@ -235,8 +238,11 @@ impl fmt::Display for Reason {
             Cause::Panicked => {
                 formatter.write_str("Kalmind had an internal error: press Resume, and report it with the log")
             }
-            Cause::NoModel => formatter.write_str("no decoder is loaded: calibrate, or set [decoder] model"),
+            Cause::NoModel => formatter.write_str("no decoder is loaded: calibrate first"),
             Cause::MeasuringArrival => formatter.write_str("measuring how samples arrive"),
+            Cause::StagesSettle => formatter.write_str(
+                "the filters of a stream settle: what was asked for begins by itself when they have",
+            ),
             Cause::InputTooSlow => formatter
                 .write_str("samples arrive too late for cursor control: confirm to continue anyway"),
             Cause::ChannelsMasked => formatter.write_str(
@@ -276,7 +282,7 @@ impl fmt::Display for Reason {
             Cause::StoppedAndNotFresh => write!(formatter, "stopped by {by}, and no usable signal"),
             Cause::StoppedAndAwaitsResume => write!(
                 formatter,
-                "stopped by {by}; the signal was lost and has returned; waiting for the operator: press Resume"
+                "stopped by {by}; the signal was lost and has returned; waiting for the operator to continue"
             ),
         }
     }

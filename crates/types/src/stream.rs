@@ -127,6 +127,14 @@ pub struct ArrivalStatus {
     pub backlog_ms: f64,
     /// What has to be said of it, for people: a limit that does not fit, stamps ahead of now.
     pub remark: Option<String>,
+    /// In how many measurements since the start something had to be said of it.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub remarks: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde wants it")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// How late the input is, and what follows: for status pages, the summary and requests.
@@ -184,9 +192,21 @@ pub struct StreamStatus {
     pub clock_uncertainty_ms: Option<f64>,
     /// How its samples arrive; none for streams that are only recorded, and for markers.
     pub arrival: Option<ArrivalStatus>,
+    /// How long its stages go on settling after a start; none where they have settled, and without stages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settling_ms: Option<f64>,
     /// Channels that are left out because they are not healthy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub channels_out: Vec<ChannelOut>,
+}
+
+/// A channel's unit as its sender states it; empty where that says that there is none, or that nobody knows: some programs fill
+/// the field in all the same (mne-lsl writes `0`).
+#[must_use]
+pub fn stated_unit(text: &str) -> &str {
+    let unit = text.trim();
+    let says_nothing = ["0", "none", "unknown", "n/a"].iter().any(|said| unit.eq_ignore_ascii_case(said));
+    if says_nothing { "" } else { unit }
 }
 
 /// Whether the input is fit for control, by how it arrives.
@@ -218,4 +238,19 @@ pub enum NumberFormat {
     Int32,
     /// 64-bit integer.
     Int64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_that_says_nothing_is_none() {
+        for said in ["", "0", " none ", "Unknown", "N/A", "n/a"] {
+            assert_eq!(stated_unit(said), "", "{said:?}");
+        }
+        for said in ["uV", "microvolts", "V", "-6", "1"] {
+            assert_eq!(stated_unit(said), said);
+        }
+    }
 }

@@ -49,6 +49,10 @@ pub struct StreamTick {
     /// where it has none: the first bin with another number is the first that is wholly of that one.
     #[serde(default, skip_serializing_if = "is_first")]
     pub generation: u32,
+    /// Where the bin has samples from before the stream's stages had settled after a start: for how long after its end they go
+    /// on settling, by what they declare.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settling: Option<Seconds>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde wants it")]

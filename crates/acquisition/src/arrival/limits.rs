@@ -57,6 +57,15 @@ pub(crate) fn limits_for(
     limits
 }
 
+/// What has to be said of a stream's arrival.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Remark {
+    /// For people.
+    pub(crate) text: String,
+    /// How far it goes, in milliseconds, of each thing that may be said: intervals, ages, stamps ahead. Zero where it is not said.
+    pub(crate) sizes: [f64; 3],
+}
+
 /// What has to be said of a stream that arrives like this under these limits; nothing where all is well.
 #[must_use]
 pub(crate) fn remark(
@@ -64,11 +73,12 @@ pub(crate) fn remark(
     settings: &ArrivalSettings,
     limits: &MonitorLimits,
     nominal_rate_hz: f64,
-) -> Option<String> {
-    let mut remarks = Vec::new();
+) -> Option<Remark> {
+    let (mut remarks, mut sizes) = (Vec::new(), [0.0; 3]);
     let measured = settings.measure.0 > 0.0;
     let stall_ms = limits.stall(nominal_rate_hz).as_millis();
     if arrival.longest_interval_ms > stall_ms {
+        sizes[0] = arrival.longest_interval_ms;
         remarks.push(too_short(
             &format!("samples arrive up to {:.0} ms apart", arrival.longest_interval_ms),
             ("stall_ms", stall_ms),
@@ -77,6 +87,7 @@ pub(crate) fn remark(
         ));
     }
     if arrival.longest_wait_ms > limits.backlog_ms {
+        sizes[1] = arrival.longest_wait_ms;
         remarks.push(too_short(
             &format!("samples are up to {:.0} ms old when they arrive", arrival.longest_wait_ms),
             ("backlog_ms", limits.backlog_ms),
@@ -85,12 +96,13 @@ pub(crate) fn remark(
         ));
     }
     if arrival.ahead_ms > 0.0 {
+        sizes[2] = arrival.ahead_ms;
         remarks.push(format!(
             "stamps {:.0} ms ahead of now: the sender stamps samples before it sends them, so their age says nothing",
             arrival.ahead_ms
         ));
     }
-    (!remarks.is_empty()).then(|| remarks.join("; "))
+    (!remarks.is_empty()).then(|| Remark { text: remarks.join("; "), sizes })
 }
 
 /// A limit that does not fit, and what to do.
@@ -136,7 +148,7 @@ mod tests {
         let configured = MonitorLimits { stall_ms: 50.0, backlog_ms: 60.0, ..MonitorLimits::default() };
         let limits = limits_for(&in_chunks_of(100.0), &fixed, configured);
         assert_eq!(limits, configured);
-        let remark = remark(&in_chunks_of(100.0), &fixed, &limits, 250.0).unwrap();
+        let remark = remark(&in_chunks_of(100.0), &fixed, &limits, 250.0).unwrap().text;
         assert!(remark.contains("stall_ms = 50 is too short for that: set stall_ms = 150"), "{remark}");
         assert!(remark.contains("backlog_ms = 60 is too short for that: set backlog_ms = 200"), "{remark}");
     }
@@ -145,7 +157,7 @@ mod tests {
     fn a_stream_that_arrives_otherwise_than_it_was_measured_is_told() {
         let follow = ArrivalSettings { measure: MEASURED_FOR, ..ArrivalSettings::default() };
         let defaults = MonitorLimits::default();
-        let remark = remark(&in_chunks_of(400.0), &follow, &defaults, 250.0).unwrap();
+        let remark = remark(&in_chunks_of(400.0), &follow, &defaults, 250.0).unwrap().text;
         assert!(remark.contains("measure again"), "{remark}");
     }
 }

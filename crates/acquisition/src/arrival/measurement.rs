@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kalmind_types::{Arrival, ArrivalStatus, LslTime};
 
-use crate::arrival::limits::{ArrivalSettings, limits_for, remark};
+use crate::arrival::limits::{ArrivalSettings, Remark, limits_for, remark};
 use crate::arrival::meter::{ArrivalMeter, MEASURED_FOR, WHILE_MEASURING_MS};
 use crate::health::MonitorLimits;
 use crate::monitor::StreamMonitor;
@@ -33,7 +33,14 @@ pub(crate) struct Measurement {
     reconnected: bool,
     /// What was shown last.
     shown: Option<ArrivalStatus>,
+    /// How far that went which was said in the log, as in [`Remark::sizes`]; zero where nothing was, or it has gone away since.
+    said: [f64; 3],
+    /// In how many measurements something had to be said.
+    remarks: u64,
 }
+
+/// What was said is said again once it has grown by so much.
+const GROWN: f64 = 1.5;
 
 impl Measurement {
     /// Of a stream that sends `rate_hz` samples a second (0: irregular).
@@ -57,6 +64,8 @@ impl Measurement {
             host: None,
             reconnected: false,
             shown: None,
+            said: [0.0; 3],
+            remarks: 0,
         };
         this.set_limits();
         this
@@ -117,11 +126,30 @@ impl Measurement {
         let follows = self.settings.sets_stall || self.settings.sets_backlog;
         let outdated = self.measured_host != self.host || (self.reconnected && remark.is_some() && follows);
         self.monitor.set_outdated(outdated && self.settings.measure.0 > 0.0);
+        self.say(remark.as_ref());
         let mut status = self.status();
-        status.remark = remark;
+        status.remark = remark.map(|remark| remark.text);
         self.publish(status);
         // only now, so that whoever sees it done finds what was measured
         self.monitor.set_measurement_done(self.done);
+    }
+
+    /// Counts what has to be said, and says it in the log where that is news.
+    fn say(&mut self, remark: Option<&Remark>) {
+        let sizes = remark.map_or([0.0; 3], |remark| remark.sizes);
+        let mut is_news = false;
+        for (said, size) in self.said.iter_mut().zip(sizes) {
+            if size <= 0.0 || size > GROWN * *said {
+                is_news |= size > 0.0;
+                *said = size;
+            }
+        }
+        if let Some(remark) = remark {
+            self.remarks += 1;
+            if is_news {
+                tracing::warn!(stream = self.monitor.key(), "{}", remark.text);
+            }
+        }
     }
 
     fn set_limits(&mut self) {
@@ -142,6 +170,7 @@ impl Measurement {
             stall_ms: self.limits.stall(self.rate_hz).as_millis(),
             backlog_ms: self.limits.backlog_ms,
             remark: self.shown.as_ref().and_then(|shown| shown.remark.clone()),
+            remarks: self.remarks,
         }
     }
 
@@ -153,11 +182,6 @@ impl Measurement {
     }
 
     fn publish(&mut self, status: ArrivalStatus) {
-        if status.remark != self.shown.as_ref().and_then(|shown| shown.remark.clone())
-            && let Some(remark) = &status.remark
-        {
-            tracing::warn!(stream = self.monitor.key(), "{remark}");
-        }
         self.monitor.set_arrival(status.clone());
         self.shown = Some(status);
     }
@@ -232,6 +256,20 @@ mod tests {
         let (arrival, status) = monitor.measured().expect("measured anew");
         assert!((arrival.interval_ms - 400.0).abs() < 1.0 && status.remark.is_none(), "{status:?}");
         assert!((measurement.limits().stall_ms - 600.0).abs() < 2.0);
+    }
+
+    #[test]
+    fn what_has_to_be_said_is_news_once_and_again_when_it_has_grown_by_half_or_come_back() {
+        let (mut measurement, monitor) = measurement();
+        let mut news = |ahead_ms: f64| {
+            let before = measurement.said;
+            measurement.conclude(&Arrival { ahead_ms, ..Arrival::default() });
+            measurement.said.map(f64::to_bits) != before.map(f64::to_bits) && ahead_ms > 0.0
+        };
+        let told = [49.0, 51.0, 47.0, 74.0, 80.0, 0.0, 20.0, 25.0].map(&mut news);
+        assert_eq!(told, [true, false, false, true, false, false, true, false]);
+        let status = monitor.status(LslTime(1.0)).arrival.expect("shown");
+        assert_eq!((status.remarks, status.remark.is_some()), (7, true));
     }
 
     #[test]

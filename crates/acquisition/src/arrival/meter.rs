@@ -352,7 +352,8 @@ mod tests {
         }
         let arrival = meter.measured(LslTime(14.0)).expect("long enough");
         assert!((arrival.ahead_ms - 120.0).abs() < 1.0 && arrival.delay_ms.abs() < 1e-9, "{arrival:?}");
-        let remark = remark(&arrival, &ArrivalSettings::default(), &MonitorLimits::default(), 50.0).unwrap();
+        let remark =
+            remark(&arrival, &ArrivalSettings::default(), &MonitorLimits::default(), 50.0).unwrap().text;
         assert!(remark.starts_with("stamps 120 ms ahead of now"), "{remark}");
     }
 }

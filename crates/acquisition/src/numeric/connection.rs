@@ -121,7 +121,7 @@ impl Connection {
             ),
             StreamHealth::Waiting => String::from("connected; no sample has arrived yet"),
             StreamHealth::Stalled => format!(
-                "connected, but no sample for more than {:.0} ms; is the sender paused? (the limit is stall_ms)",
+                "connected, but no sample for more than {:.0} ms; is the sender paused?",
                 limits.stall(evidence.nominal_rate_hz).as_millis()
             ),
             StreamHealth::Lost => {
@@ -141,7 +141,7 @@ impl Connection {
             },
             StreamHealth::Backlog => format!(
                 "samples older than {:.0} ms arrive and are dropped: the sender or the network was delayed, or the sender \
-                 now pushes longer chunks (the limit is backlog_ms)",
+                 now pushes longer chunks",
                 limits.backlog_ms
             ),
             StreamHealth::BadClock => String::from(

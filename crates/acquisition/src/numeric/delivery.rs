@@ -37,6 +37,8 @@ pub struct BlockSender {
     next_index: u64,
     /// Lost since the last block.
     lost: u64,
+    /// What blocks that are begun from now on say of how long stages settle.
+    settling: Seconds,
 }
 
 impl BlockSender {
@@ -50,6 +52,7 @@ impl BlockSender {
             begun: LslTime::default(),
             next_index: 0,
             lost: 0,
+            settling: Seconds(0.0),
         }
     }
 
@@ -68,6 +71,7 @@ impl BlockSender {
                 block.values.clear();
                 block.first_index = self.next_index;
                 block.lost_before = core::mem::take(&mut self.lost);
+                block.settling = self.settling;
                 block
             });
         }
@@ -80,6 +84,18 @@ impl BlockSender {
             self.lost += 1;
             false
         }
+    }
+
+    /// The stages go on settling for so long, from the next sample on; zero where they have settled. What was taken has to be
+    /// [sent](Self::flush) first where that is no longer so.
+    pub fn settle(&mut self, settling: Seconds) {
+        self.settling = settling;
+    }
+
+    /// Whether they settle.
+    #[must_use]
+    pub fn settles(&self) -> bool {
+        self.settling.0 > 0.0
     }
 
     /// Counts one sample that will not be delivered. What was taken before it is sent first, so that the hole stands

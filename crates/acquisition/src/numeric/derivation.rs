@@ -112,7 +112,7 @@ impl Derivation {
         let owed = chain.delay().saturating_add(every) as usize;
         let mut stream = DerivedStream::new(chain, channels, rate_hz);
         if stages.channel_health {
-            stream = stream.with_channel_health(&stages.settings);
+            stream = stream.with_channel_health(&stages.settings).unwatched(&stages.unwatched);
         }
         let names = stages.raw.outputs.iter().map(|channel| channel.name.clone()).collect();
         let bytes = Some(stream.checkpoint_bytes()).filter(|bytes| *bytes <= LARGEST_CHECKPOINT);
@@ -151,9 +151,11 @@ impl Derivation {
         }
     }
 
-    /// Shows which channels are left out by now.
+    /// Shows which channels are left out by now, and how long the stages go on settling.
     pub(crate) fn show_channels(&mut self, monitor: &StreamMonitor, now: LslTime) {
         self.channels_out.show(&self.stream, monitor, now);
+        let rows = self.stream.next_index().map_or(0, |next| self.stream.settling_from(next));
+        monitor.set_settling((rows > 0).then_some(Seconds(rows as f64 * self.period.0)));
     }
 
     /// Which generation made the newest derived sample, counted from 0.
@@ -304,6 +306,12 @@ impl Derivation {
                 let (generation, first) = (self.stream.chain().generation(), senders.tick.next_index());
                 self.generations.tell(GenerationNews::InForce { generation, number: self.generation, first });
             }
+            let settling = Seconds(self.stream.settling_from(row.mark.index) as f64 * self.period.0);
+            if senders.tick.settles() != (settling.0 > 0.0) {
+                // nor does one hold both what may be invalid and what is not
+                ran.sent |= senders.flush(context);
+            }
+            senders.tick.settle(settling);
             if senders.is_full() {
                 ran.sent |= senders.flush(context);
             }

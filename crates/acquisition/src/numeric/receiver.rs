@@ -383,8 +383,9 @@ impl Receiver {
         if let Some(trouble) = trouble {
             health = trouble.health();
         }
-        let silent = matches!(health, StreamHealth::Stalled | StreamHealth::Lost | StreamHealth::Waiting)
-            && evidence.silent_for.0 > SEARCH_AFTER.0;
+        // one that may be silent for long (events) is asked for as well: whether it is still there is all that can be known
+        let bad = matches!(health, StreamHealth::Mismatch | StreamHealth::Backlog | StreamHealth::BadClock);
+        let silent = !bad && evidence.silent_for.0 > SEARCH_AFTER.0;
         self.companion
             .watch()
             .search_wanted

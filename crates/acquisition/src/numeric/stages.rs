@@ -16,6 +16,8 @@ pub struct Stages {
     pub raw: Signal,
     /// Whether channels are left out while they are not healthy.
     pub channel_health: bool,
+    /// Channels of which that is not told, as those that are masked anyway.
+    pub unwatched: Vec<usize>,
 }
 
 impl Stages {

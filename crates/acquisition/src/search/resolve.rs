@@ -1,6 +1,6 @@
 //! One search for a stream that is known already, and the headers of what is found.
 
-use kalmind_types::StreamDescription;
+use kalmind_types::{StreamDescription, stated_unit};
 use lsl::{StreamInfo, StreamInlet};
 
 use crate::number::number_format;
@@ -172,7 +172,7 @@ fn full_description(info: &mut StreamInfo) -> StreamDescription {
     let mut channel = info.desc().child("channels").child("channel");
     while channel.is_valid() && labels.len() < description.channels {
         labels.push(channel.child_value_named("label"));
-        units.push(channel.child_value_named("unit"));
+        units.push(stated_unit(&channel.child_value_named("unit")).to_owned());
         channel = channel.next_sibling_named("channel");
     }
     let complete = |texts: Vec<String>| {

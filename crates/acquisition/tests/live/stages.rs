@@ -70,6 +70,7 @@ fn stages(generation: u8) -> Stages {
         generation: GenerationId([generation; 32]),
         raw: Signal::raw(RATE_HZ, ["a", "b"].map(|label| (label.to_owned(), String::new()))),
         channel_health: false,
+        unwatched: Vec::new(),
     }
 }
 

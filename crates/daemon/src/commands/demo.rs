@@ -41,6 +41,8 @@ pub(super) use participant::configuration_for;
 const HEADLESS_SECONDS: f64 = 60.0;
 /// How long the participant's stream may take to appear.
 const WAIT: Seconds = Seconds(15.0);
+/// Blocks last so many times as long with EEG, which tells less in a second than spikes do.
+const EEG_TIMES: f64 = 3.0;
 /// Seconds of open loop, unless said otherwise.
 const OPEN_LOOP_SECONDS: f64 = 30.0;
 /// How long a closed loop lasts that goes on until Ctrl-C.
@@ -95,7 +97,7 @@ fn alone(mut configuration: Configuration, arguments: &DemoArguments) -> Configu
 }
 
 /// Run a simulated participant, the daemon and the live page in one go: signal check, open loop, closed loop with and without
-/// help, and an evaluation, in 90 s.
+/// help, and an evaluation, in 90 s (with EEG 270).
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Example: kalmind demo --headless --seconds 60 --seed 1 --json")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
@@ -200,6 +202,12 @@ impl DemoArguments {
         let task_or_first = task.unwrap_or(TASKS[0]);
         if seconds.is_none() && calibration_seconds.is_none() && task.is_none() {
             let mut preset = rendered(configuration::preset(PRESET))?;
+            if self.signal == SignalKind::Eeg {
+                for block in &mut preset.blocks {
+                    block.seconds *= EEG_TIMES;
+                    block.assistance.iter_mut().for_each(|point| point.at_s *= EEG_TIMES);
+                }
+            }
             if !self.headless {
                 // whoever looks at the page does so until Ctrl-C
                 let title = "Until Ctrl-C";
@@ -255,7 +263,7 @@ fn run(arguments: &DemoArguments, configuration: Configuration, network: &Networ
     };
     let Found { plan, outlets, .. } = found;
     let options = RunOptions {
-        presets: presets_with(&preset)?,
+        presets: presets_with(&preset, &plan.configuration)?,
         seed: Some(arguments.seed),
         shuffled_labels: arguments.shuffled_labels,
         hand: arguments.mouse,

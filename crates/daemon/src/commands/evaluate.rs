@@ -35,6 +35,10 @@ use crate::{
     terminal::Terminal,
 };
 
+/// What figures of rows from a closed loop do not say; stands in the table, the document and the page.
+pub(crate) const NOTE: &str = "Open-loop error of the intent against the recorded targets. It says nothing of online control: \
+                        the participant reacted to the decoder of the session, and would have done otherwise with this one.";
+
 /// Where the figures go.
 #[derive(Clone, Debug)]
 pub(crate) struct Outputs {
@@ -52,7 +56,7 @@ pub(crate) struct Outputs {
     pub(crate) report: Option<PathBuf>,
     /// Whether one JSON document is printed.
     pub(crate) json: bool,
-    /// What the figures do not say.
+    /// What the figures do not say, where that is known before the rows are read.
     pub(crate) note: Option<&'static str>,
 }
 
@@ -86,6 +90,14 @@ pub struct EvaluateArguments {
     /// Test on each recording in turn after training on all others.
     #[arg(long, conflicts_with_all = ["model", "folds", "train", "test"])]
     pub leave_one_out: bool,
+    /// Keep every trial in one piece: move the ends of --train and --test, and the edges of folds, to the nearest start of a trial.
+    /// Where there is no task (--task, a session's targets), a gap in time ends a trial.
+    #[arg(long, conflicts_with = "leave_one_out")]
+    pub whole_trials: bool,
+    /// The rows are from a closed loop: say with the figures that they are none of online control. Known of the closed loop of
+    /// Kalmind sessions.
+    #[arg(long)]
+    pub closed_loop: bool,
     /// Decoders to compare, separated by commas; may be repeated. Several values of an option make a grid:
     /// `dkf-nw:lags=1,5,10`. Differences are to the first.
     #[arg(long, value_name = "LIST", required_unless_present = "model", conflicts_with = "model")]
@@ -159,7 +171,7 @@ fn run(arguments: &EvaluateArguments) -> Outcome<()> {
         predictions: arguments.predictions.clone(),
         report: arguments.report.clone(),
         json: arguments.json,
-        note: None,
+        note: arguments.closed_loop.then_some(NOTE),
     };
     let tables = arguments.tables.options()?;
     let options = options(arguments, tables, &outputs).or_usage()?;
@@ -175,6 +187,7 @@ fn options(
     Ok(EvaluateOptions {
         tables,
         division: division(arguments)?,
+        whole_trials: arguments.whole_trials,
         decoders: match &arguments.model {
             Some(path) => Decoders::Model(path.clone()),
             None => Decoders::Fitted(DecoderSpec::parse_list(&arguments.decoders.join(","))?),
@@ -233,6 +246,10 @@ fn division(arguments: &EvaluateArguments) -> anyhow::Result<Division> {
         ),
         (files, []) => {
             anyhow::ensure!(
+                !arguments.whole_trials,
+                "--whole-trials: with --test FILE no recording is divided; leave it out, or give rows or --folds"
+            );
+            anyhow::ensure!(
                 arguments.train.is_none(),
                 "--train counts the rows of a recording; with --test FILE all rows of the other recordings train"
             );
@@ -250,21 +267,27 @@ pub(crate) fn evaluate(options: &EvaluateOptions, outputs: &Outputs) -> Outcome<
     check_outputs(options, outputs).or_usage()?;
     let evaluation = Evaluation::prepare(options, &Terminal).or_usage()?;
     let comparison = evaluation.run(&Terminal).or_work()?;
+    let note = outputs.note.or(comparison.closed_loop.then_some(NOTE));
     if let Some(folder) = &outputs.predictions {
         write_predictions(folder, &comparison).or_work()?;
     }
     if let Some(path) = &outputs.csv {
         write_figures(path, &comparison).or_work()?;
     }
-    print(options, outputs, &comparison)
+    print(options, outputs, note, &comparison)
 }
 
-fn print(options: &EvaluateOptions, outputs: &Outputs, comparison: &Comparison) -> Outcome<()> {
+fn print(
+    options: &EvaluateOptions,
+    outputs: &Outputs,
+    note: Option<&str>,
+    comparison: &Comparison,
+) -> Outcome<()> {
     let wanted = outputs.intervals || outputs.report.is_some() || !outputs.json;
     let intervals = wanted.then(|| Intervals::of(comparison, outputs.resamples, options.seed));
     if let (Some(path), Some(intervals)) = (&outputs.report, &intervals) {
         let command: Vec<String> = std::env::args().collect();
-        let origin = Origin { options, command: &command, note: outputs.note };
+        let origin = Origin { options, command: &command, note };
         let page = report::page(&origin, comparison, intervals).or_work()?;
         write_new_file(path, Existing::Replace, page.as_bytes()).or_work()?;
     }
@@ -272,7 +295,7 @@ fn print(options: &EvaluateOptions, outputs: &Outputs, comparison: &Comparison) 
     match &intervals {
         Some(intervals) if !outputs.json => {
             write!(out, "{}", text::tables(comparison, intervals)).or_work()?;
-            outputs.note.map_or(Ok(()), |note| writeln!(out, "{note}")).or_work()
+            note.map_or(Ok(()), |note| writeln!(out, "{note}")).or_work()
         }
         intervals => {
             let asked = intervals.as_ref().filter(|_| outputs.intervals);
@@ -280,7 +303,7 @@ fn print(options: &EvaluateOptions, outputs: &Outputs, comparison: &Comparison) 
             if !comparison.remarks.is_empty() {
                 document["remarks"] = comparison.remarks.clone().into();
             }
-            if let Some(note) = outputs.note {
+            if let Some(note) = note {
                 document["note"] = note.into();
             }
             writeln!(out, "{document}").or_work()

@@ -8,7 +8,7 @@ use std::{
 use clap::Args;
 use encoding_rs::Encoding;
 use kalmind_offline::{
-    features::{Crossing, FeaturePlan, FeatureStream, FeatureTable, make_features, write_crossings},
+    features::{Crossing, FeatureFile, FeaturePlan, FeatureStream, make_features, write_crossings},
     tables::require_other_file,
 };
 use kalmind_types::{Counted, unlabelled};
@@ -35,7 +35,7 @@ pub struct FeaturesArguments {
     /// Configuration of the daemon: which streams, their stages, bins.
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// File to write: .csv (a table for `fit`: complete bins, a missing value is its feature's mean) or .npz (all bins as they are).
+    /// File to write: .csv (a table for `fit`: complete bins, an empty cell where a feature has no value) or .npz (all bins, NaN there).
     #[arg(short = 'o', long = "output", value_name = "OUT")]
     pub output: PathBuf,
     /// File to write the spikes to, a row each: time, channel.
@@ -100,27 +100,28 @@ fn make(arguments: &FeaturesArguments) -> Outcome<serde_json::Value> {
         let plan = planned(&configuration, path, arguments, first.as_ref())?;
         let table = match &mut table {
             Some(table) => table,
-            none => none.insert(FeatureTable::new(&plan.layout().or_usage()?)),
+            none => {
+                let (layout, several) = (plan.layout().or_usage()?, recordings.len() > 1);
+                let begin = if npz { FeatureFile::arrays } else { FeatureFile::table };
+                none.insert(begin(output, &layout, several).or_work()?)
+            }
         };
         let mut take = |crossing: Crossing| spikes.push((number, crossing));
         let take: Option<&mut dyn FnMut(Crossing)> = if events.is_some() { Some(&mut take) } else { None };
         let told = make_features(path, &plan, *encoding, &Terminal, &mut |row| table.push(number, row), take)
-            .map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
-            .or_usage()?;
+            .or_usage()
+            .map_err(|failure| failure.about(path))?;
         remarks.extend(told.into_iter().map(|told| format!("{}: {told}", path.display())));
         first.get_or_insert(plan);
     }
     let Some((table, plan)) = table.zip(first) else { return Ok(json!({})) };
-    if npz {
-        table.write_npz(output).or_work()?;
-    } else {
-        let filled = table.write_csv(output).or_work()?;
-        if filled > 0 {
-            remarks.push(format!(
-                "{} without a valid sample took their feature's mean",
-                Counted(filled as u64, "value")
-            ));
-        }
+    let table = table.finish().or_work()?;
+    if table.missing > 0 {
+        remarks.push(format!(
+            "{} of features without a valid sample: {} there",
+            Counted(table.missing as u64, "value"),
+            if npz { "NaN stands" } else { "cells are empty" }
+        ));
     }
     if let Some(events) = events {
         let spiking = |stream: &FeatureStream| match &stream.stages {
@@ -135,10 +136,8 @@ fn make(arguments: &FeaturesArguments) -> Outcome<serde_json::Value> {
     for remark in &remarks {
         say(&format!("note: {remark}"));
     }
-    let rows =
-        if npz { table.rows() } else { table.incomplete.iter().filter(|incomplete| !**incomplete).count() };
     Ok(json!({
-        "output": output, "rows": rows, "features": table.names.len(), "events": events.as_ref().map(|_| spikes.len()),
+        "output": output, "rows": table.rows, "features": table.names.len(), "events": events.as_ref().map(|_| spikes.len()),
         "names": table.names, "remarks": remarks,
     }))
 }

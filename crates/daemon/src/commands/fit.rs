@@ -14,7 +14,7 @@ use kalmind_offline::{
     sources::{gather_sessions, read_rows, sources},
     tables::require_other_file,
 };
-use kalmind_recording::{kind::FileKind, parse_rows};
+use kalmind_recording::{Existing, kind::FileKind, parse_rows, require_writable};
 use kalmind_types::{Binning, Component};
 use serde_json::json;
 
@@ -101,6 +101,7 @@ fn run(arguments: &FitArguments) -> Outcome<()> {
     let from = arguments.tables.options()?;
     require_other_file("-o", &arguments.output, from.files()).or_usage()?;
     require_no_other_kind(&arguments.output).or_usage()?;
+    require_writable(&arguments.output, Existing::Replace).or_work()?;
     if from.are_sessions() {
         return run_sessions(arguments, &spec);
     }

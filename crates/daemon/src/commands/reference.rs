@@ -5,10 +5,10 @@ use std::{io::Write as _, path::PathBuf};
 use clap::{Args, ValueEnum};
 use encoding_rs::Encoding;
 use kalmind_offline::{
-    features::{AverageBy, ReferenceOptions, ScaleBy, learn_reference},
+    features::{AverageBy, ReferenceOptions, ScaleBy, Stretch, learn_reference},
     tables::require_other_file,
 };
-use kalmind_recording::{Existing, write_new_file};
+use kalmind_recording::{Existing, require_writable, write_new_file};
 use kalmind_types::Counted;
 
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
         command::Command,
         values::{encoding, seconds},
     },
+    configuration::read_reference,
     failure::{OrFail as _, Outcome},
     log::say,
     starting::recorded::plan_features,
@@ -68,11 +69,14 @@ pub struct ReferenceArguments {
     #[arg(long, value_name = "PART", default_value_t = 1e-3, value_parser = ridge)]
     ridge: f64,
     /// Begin of the stretch, in seconds from the first sample.
-    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, allow_negative_numbers = true, value_parser = seconds)]
     from: f64,
     /// Its end.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, allow_negative_numbers = true, value_parser = seconds)]
     to: f64,
+    /// In place of both: a reference that was learnt from this recording, as a session saves one, whose samples are learnt from.
+    #[arg(long, value_name = "FILE.json", conflicts_with_all = ["from", "to"])]
+    stretch_of: Option<PathBuf>,
     /// Encoding of a recording's texts, such as latin1 or gbk [default: UTF-8, and windows-1252 where a text is not].
     #[arg(long, value_name = "NAME", value_parser = encoding)]
     pub encoding: Option<&'static Encoding>,
@@ -89,15 +93,39 @@ fn ridge(text: &str) -> Result<f64, String> {
     }
 }
 
+impl ReferenceArguments {
+    /// What is learnt from.
+    fn stretch(&self) -> Outcome<Stretch> {
+        let Some(file) = &self.stretch_of else {
+            let [from, to] = [self.from, self.to];
+            return if from < to {
+                Ok(Stretch::Seconds([from, to]))
+            } else {
+                Err(anyhow::anyhow!("--from {from} --to {to}: no time lies in between")).or_usage()
+            };
+        };
+        let document = read_reference(file)
+            .map_err(|why| anyhow::anyhow!("--stretch-of {}: {why}", file.display()))
+            .or_usage()?;
+        let recording = self.recording.file_name().map(|name| name.to_string_lossy().into_owned());
+        if recording.as_ref() != Some(&document.recording) {
+            let (file, of) = (file.display(), &document.recording);
+            let why =
+                anyhow::anyhow!("--stretch-of {file}: it was learnt from {of}, which is another recording");
+            return Err(why).or_usage();
+        }
+        Ok(document.stretch())
+    }
+}
+
 impl Command for ReferenceArguments {
     fn run(&self) -> Outcome<()> {
         beginning::offline()?;
         let Self { recording, config, output, encoding, .. } = self;
-        require_other_file("-o", output, [recording, config].into_iter()).or_usage()?;
-        if self.from >= self.to {
-            return Err(anyhow::anyhow!("--from {} --to {}: no time lies in between", self.from, self.to))
-                .or_usage();
-        }
+        let read = [recording, config].into_iter().chain(&self.stretch_of);
+        require_other_file("-o", output, read).or_usage()?;
+        let stretch = self.stretch()?;
+        require_writable(output, Existing::Replace).or_work()?;
         let configuration = beginning::load_to_learn(config)?;
         let (plan, texts) = plan_features(&configuration, recording, *encoding)?;
         for text in &texts {
@@ -115,10 +143,9 @@ impl Command for ReferenceArguments {
             },
             quietest: self.quietest.into(),
             ridge: self.ridge,
-            from_s: self.from,
-            to_s: self.to,
         };
-        let document = learn_reference(recording, &plan, &options, *encoding, &Terminal).or_usage()?;
+        let document = learn_reference(recording, &plan, &stretch, &options, *encoding, &Terminal);
+        let document = document.or_usage().map_err(|failure| failure.about(recording))?;
         for warning in &document.warnings {
             tracing::warn!("{warning}");
         }

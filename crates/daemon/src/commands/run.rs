@@ -12,7 +12,7 @@ use crate::{
         result::print_result,
         values::seconds,
     },
-    configuration::{Configuration, built_in_presets},
+    configuration::Configuration,
     failure::{OrFail as _, Outcome},
     log::{self, say},
     models::saved::SavedModels,
@@ -74,7 +74,7 @@ fn run(arguments: &RunArguments, configuration: Configuration, network: &Network
         outlets,
         network,
         RunOptions {
-            presets: rendered(built_in_presets())?,
+            presets: rendered(plan.configuration.presets())?,
             calibrate: Some(calibrate),
             record: arguments.record.clone(),
             save,

@@ -70,6 +70,10 @@ pub(super) fn bytes_of(path: &Path, example: &str) -> Result<Vec<u8>, Configurat
 
 /// The text that a file's bytes are.
 pub(super) fn text_of<'b>(bytes: &'b [u8], file_name: &str) -> Result<&'b str, ConfigurationErrors> {
+    if bytes.starts_with(b"XDF:") {
+        let help = "settings are a text file; recordings are named without an option in front";
+        return Err(ConfigurationErrors::unreadable(file_name, "this is a recording (XDF)", help));
+    }
     if bytes.len() > MAX_BYTES {
         let reason = format!("{} bytes are too many (at most {MAX_BYTES})", bytes.len());
         return Err(ConfigurationErrors::unreadable(file_name, &reason, "no file of settings is that long"));

@@ -28,6 +28,16 @@ pub enum ChannelReference {
     Index(usize),
 }
 
+impl ChannelReference {
+    /// Its place among channels with these labels, whether there is such a place or not.
+    pub fn find(&self, labels: &[String]) -> Option<usize> {
+        match self {
+            Self::Index(index) => Some(*index),
+            Self::Label(label) => labels.iter().position(|known| known == label),
+        }
+    }
+}
+
 impl Setting for ChannelReference {
     fn kind() -> String {
         "channel label or index from 0".to_owned()
@@ -112,7 +122,8 @@ table! {
         /// With binning = "latest": for how long a sample counts, in milliseconds. After that its channels are without a
         /// value.
         max_age_ms: f64 = 500.0, in Rule::Between(1.0, 10_000.0);
-        /// With binning = "events": how many units there are. The first value of a sample names one, from 0; what stands
+        /// With binning = "events": how many units there are. With 1, a stream of its own for each unit, every sample is one
+        /// of its spikes. With more, the first value of a sample names one, from 0; what stands
         /// behind it, as a waveform, is left out, and so is a sample that names another one, counted.
         units: Option<usize> = None, in Rule::Between(1.0, 16384.0), or "none";
         /// What is done to its samples before they are cut into bins: filters and the like, one after the other, each a table
@@ -121,9 +132,10 @@ table! {
         stages: Vec<StageSettings> = Vec::new();
         /// With `stages`: whether its channels are watched as they are received. One that is flat, saturated, disconnected, no
         /// number, full of line noise or spikes far too often is left out within half a second, of references too, until it is
-        /// healthy. Below 100 samples a second nothing is watched. Switch it off where channels may stand still (counts, for
-        /// instance).
-        channel_health: bool = true;
+        /// healthy; of those that are `masked` nothing is said. Below 100 samples a second nothing is watched. Switch it off
+        /// where channels may stand still. Counts may: where `binning = "sum"` and no stage finds the spikes, or where all
+        /// channels have the unit `count`, `counts`, `spike` or `spikes`.
+        channel_health: Option<bool> = None, or "true; false for counts";
         /// Its rate, in samples per second. Needed where the stream's header says 0 (irregular).
         rate_hz: Option<f64> = None, in Rule::Between(0.01, 100_000.0), or "the nominal rate in the stream's header";
         /// Whether the run needs this stream: it does not start without it, and a bin waits for it and is incomplete without
@@ -137,7 +149,7 @@ table! {
         /// Which time stamps count: the sender's, corrected for its clock, or the time of arrival.
         clock: ClockSource = ClockSource::Sender;
         /// Time without a sample after which the stream is `stalled`, in milliseconds.
-        stall_ms: Option<f64> = None, in Rule::Between(1.0, 3_600_000.0), or "max(100, 3 bins, 1.5 times the longest interval at which samples arrive)";
+        stall_ms: Option<f64> = None, in Rule::Between(1.0, 3_600_000.0), or "max(100, 3 bins, 1.5 times the longest interval at which samples arrive); an hour with `binning = \"events\"`, whose silence is no fault";
         /// Age beyond which samples are dropped and counted instead of decoded as live, in milliseconds.
         backlog_ms: Option<f64> = None, in Rule::Between(1.0, 3_600_000.0), or "max(150, 3 bins, 1.5 times the longest wait for a sample)";
         /// Distance between corrected stamps and this machine's clock beyond which the stream is `bad_clock`, in seconds.
@@ -163,7 +175,18 @@ impl Stream {
 
     /// Time without a sample after which the stream is `stalled`, in milliseconds, given the bin width.
     pub fn stall_ms(&self, bin_ms: f64) -> f64 {
-        self.stall_ms.unwrap_or_else(|| (3.0 * bin_ms).max(100.0))
+        let usual = if self.binning == Binning::Events { 3_600_000.0 } else { (3.0 * bin_ms).max(100.0) };
+        self.stall_ms.unwrap_or(usual)
+    }
+
+    /// Whether the channels of a stream whose channels have these units are watched, where it has stages.
+    pub fn watches_channels(&self, units: &[String]) -> bool {
+        // what is summed by itself, and what says so
+        let are_sums = self.binning == Binning::Sum
+            && !self.stages.iter().any(|stage| matches!(stage, StageSettings::Spikes(_)));
+        let is_count = |unit: &String| COUNTS.iter().any(|count| unit.eq_ignore_ascii_case(count));
+        let are_counts = are_sums || !units.is_empty() && units.iter().all(is_count);
+        self.channel_health.unwrap_or(!are_counts)
     }
 
     /// Age beyond which samples are dropped instead of decoded, in milliseconds, given the bin width.
@@ -171,6 +194,9 @@ impl Stream {
         self.backlog_ms.unwrap_or_else(|| (3.0 * bin_ms).max(150.0))
     }
 }
+
+/// Units by which a stream's header says that its values are counts.
+const COUNTS: [&str; 4] = ["count", "counts", "spike", "spikes"];
 
 table! {
     /// How stream time is cut into bins.

@@ -9,7 +9,9 @@
 mod check;
 mod decoding;
 mod document;
+mod electrode_map;
 mod input;
+mod named_settings;
 mod outlets;
 mod plane;
 mod presets;
@@ -184,6 +186,20 @@ impl Configuration {
         self.stream.iter().any(|stream| stream.stages.iter().any(is_learnt))
     }
 
+    /// Why nothing can be learnt from a rest in a run of this configuration; none where it can. `is_recorded` says whether the run is.
+    #[must_use]
+    pub fn why_no_rest(&self, is_recorded: bool) -> Option<&'static str> {
+        if !self.learns_from_rest() {
+            Some("no stage of a stream takes anything from it (`spikes` and `reference` do)")
+        } else if self.record.what == Recorded::Derived {
+            Some("samples are not recorded as they are received (`what = \"both\"` under [record])")
+        } else if !is_recorded {
+            Some("the session is not recorded (`folder` under [record]), and it is learnt from the recording")
+        } else {
+            None
+        }
+    }
+
     /// What the task's marker stream is found by; none where it is not configured.
     #[must_use]
     pub fn marker_stream(&self) -> Option<StreamSelector> {
@@ -256,6 +272,12 @@ fn load_for(path: &Path, purpose: Use) -> Result<Configuration, ConfigurationErr
                 "a model file (`kalmind fit` writes one); a relative path starts at this file's folder";
             problems.push(Problem::new(span, "`decoder.model` names no file", found, help));
         }
+    }
+    if let Err((path, problem)) = electrode_map::apply(&mut configuration.stream, folder) {
+        let span = places.get(&path).map_or(0..0, |place| place.value.clone());
+        let title = format!("`maps` of `{path}` cannot be used");
+        let help = "files of electrodes, a line each: column, row, bank, electrode, label; a relative path starts at this file's folder";
+        problems.push(Problem::new(span, title, problem, help));
     }
     if let Some(file) =
         configuration.reference.file.as_mut().filter(|_| problems.is_empty() && purpose != Use::Learning)

@@ -7,13 +7,14 @@ use kalmind_session::{AssistancePoint, BlockPlan, ComparePlan, Preset};
 use kalmind_types::TaskBlock;
 
 use super::{
+    Configuration,
     document::{Document, bytes_of, errors, text_of},
     problem::{ConfigurationErrors, Problem},
     rule::Rule,
     table::table_of,
 };
 
-/// The longest block and the longest rest, in seconds.
+/// The longest block and the longest pause, in seconds.
 const LONGEST_S: f64 = 14_400.0;
 
 table_of! {
@@ -54,7 +55,7 @@ table_of! {
 }
 
 table_of! {
-    /// One block. Between two blocks the session rests, fits and goes on by itself.
+    /// One block. Between two blocks the session pauses, fits and goes on by itself.
     BlockPlan {
         /// What it is for. `open_loop`: the task moves the cursor and the participant imagines it. `closed_loop`: the decoder
         /// moves it, with help if there is any. `evaluation`: closed loop without help, whose score is reported.
@@ -71,7 +72,7 @@ table_of! {
         options: BTreeMap<String, f64> = BTreeMap::new(), or "each as it is by default";
         /// How long it lasts, in seconds in which the cursor can move.
         seconds: f64 = 0.0, in Rule::Between(1.0, LONGEST_S), or "required, but for a rest, which lasts 60 s";
-        /// Rest before it.
+        /// Pause before it.
         rest_s: f64 = 0.0, in Rule::Between(0.0, LONGEST_S);
         /// `closed_loop`: how much the cursor is helped, from when on. Between two points it changes evenly, after the last it
         /// stays.
@@ -103,11 +104,15 @@ table_of! {
 }
 
 /// Those that come with Kalmind: file, and text.
-const BUILT_IN: [(&str, &str); 7] = [
+const BUILT_IN: [(&str, &str); 8] = [
     ("config/presets/quick-start.toml", include_str!("../../../../config/presets/quick-start.toml")),
     (
         "config/presets/rapid-calibration.toml",
         include_str!("../../../../config/presets/rapid-calibration.toml"),
+    ),
+    (
+        "config/presets/rest-and-calibration.toml",
+        include_str!("../../../../config/presets/rest-and-calibration.toml"),
     ),
     ("config/presets/eleven-minutes.toml", include_str!("../../../../config/presets/eleven-minutes.toml")),
     ("config/presets/grid-evaluation.toml", include_str!("../../../../config/presets/grid-evaluation.toml")),
@@ -125,6 +130,22 @@ const BUILT_IN: [(&str, &str); 7] = [
 /// None that a test has not seen.
 pub fn built_in_presets() -> Result<Vec<Preset>, ConfigurationErrors> {
     BUILT_IN.iter().map(|(file_name, text)| parse_preset(text, file_name)).collect()
+}
+
+impl Configuration {
+    /// The presets that come with Kalmind, with the decoder that this configuration states, where it states one.
+    ///
+    /// # Errors
+    /// See [`built_in_presets`].
+    pub fn presets(&self) -> Result<Vec<Preset>, ConfigurationErrors> {
+        let mut presets = built_in_presets()?;
+        if self.gives("task.decoder") {
+            for preset in &mut presets {
+                preset.decoder = Some(self.task.decoder.to_string());
+            }
+        }
+        Ok(presets)
+    }
 }
 
 /// The preset of this name, or the one in the file of this name.

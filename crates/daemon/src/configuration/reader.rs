@@ -18,7 +18,7 @@ use super::{
 };
 
 /// How alike two names must be (Jaro-Winkler, 0 to 1) for one to be offered in place of the other.
-const ALIKE: f64 = 0.78;
+pub(super) const ALIKE: f64 = 0.78;
 /// From here on it is offered even where the name as it stands belongs to another table.
 const SURELY_ALIKE: f64 = 0.9;
 
@@ -156,6 +156,18 @@ impl Reader {
         None
     }
 
+    /// Reports what is wrong with a part of the value that is being read; always none.
+    pub(super) fn refuse_at<T>(
+        &mut self,
+        span: Range<usize>,
+        title: impl Into<String>,
+        found: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Option<T> {
+        self.spoil(Problem::new(span, title, found, help));
+        None
+    }
+
     /// Whether the rule allows a number; one that it does not allow is reported.
     pub(super) fn number_in_range(&mut self, value: &Spanned<DeValue<'_>>, rule: &Rule, number: f64) -> bool {
         if rule.allows(number) {
@@ -171,7 +183,11 @@ impl Reader {
 
     /// What stands there, unless it may be a secret.
     fn found(&self, value: &DeValue<'_>) -> String {
-        let key = self.path.rsplit('.').next().unwrap_or_default();
+        self.found_at(self.path.rsplit('.').next().unwrap_or_default(), value)
+    }
+
+    /// As [`found`](Self::found), under a key of the value that is being read.
+    pub(super) fn found_at(&self, key: &str, value: &DeValue<'_>) -> String {
         let is_text_with_one =
             matches!(value, DeValue::String(text) if text.to_lowercase().contains("token"));
         if may_be_secret(key) || is_text_with_one {
@@ -205,8 +221,13 @@ fn known_keys(table: &'static TableInfo, path: &str) -> Vec<(String, &'static st
 
 /// The key of a table that is most like `name`, and how like it is, 0 to 1.
 fn nearest(name: &str, info: &TableInfo) -> (f64, &'static str) {
-    let likeness = |known: &KeyInfo| (strsim::jaro_winkler(known.name, name), known.name);
-    info.keys().into_iter().map(likeness).max_by(|one, other| one.0.total_cmp(&other.0)).unwrap_or((0.0, ""))
+    most_alike(name, info.keys().into_iter().map(|known| known.name)).unwrap_or((0.0, ""))
+}
+
+/// Which of some names is most like `name`, and how like it is, 0 to 1.
+pub(super) fn most_alike<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<(f64, &'a str)> {
+    let likeness = |known: &'a str| (strsim::jaro_winkler(known, name), known);
+    names.map(likeness).max_by(|one, other| one.0.total_cmp(&other.0))
 }
 
 /// The path of a key in the table at `path`.

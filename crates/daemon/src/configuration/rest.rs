@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use kalmind_offline::features::{AverageBy, ReferenceDocument, ReferenceOptions, ScaleBy, unlearnt};
-use kalmind_signal::StageSettings;
+use kalmind_signal::{ChannelName, StageSettings};
 
 use super::{
     input::Stream,
@@ -50,11 +50,11 @@ pub struct Learnt {
 }
 
 impl Reference {
-    /// What is learnt of a stretch.
+    /// What a `rest` block learns.
     #[must_use]
     pub fn options(&self) -> ReferenceOptions {
         let Self { scale, average, quietest, ridge, .. } = *self;
-        ReferenceOptions { scale, average, quietest, ridge, from_s: 0.0, to_s: f64::INFINITY }
+        ReferenceOptions { scale, average, quietest, ridge }
     }
 }
 
@@ -89,6 +89,14 @@ pub(super) fn apply(learnt: &ReferenceDocument, streams: &mut [Stream]) -> Resul
         }
         let pairs = stream.stages.iter().zip(&of.stages.0).enumerate();
         for (place, (configured, known)) in pairs {
+            if let Some(channel) = no_more_excluded(configured, known) {
+                return Err(format!(
+                    "stage {} (reference) of stream \"{}\" leaves out channel {channel:?} now, which it did not when this was \
+                     learnt: learn it anew",
+                    place + 1,
+                    of.key
+                ));
+            }
             if unlearnt(configured) != unlearnt(known) {
                 return Err(format!(
                     "stage {} ({}) of stream \"{}\" has other settings than it was learnt for: learn it anew",
@@ -108,4 +116,53 @@ pub(super) fn apply(learnt: &ReferenceDocument, streams: &mut [Stream]) -> Resul
     }
     streams.clone_from_slice(&applied);
     Ok(())
+}
+
+/// A channel that a reference leaves out as it is configured, and not as it was learnt; a dead one may be left out besides.
+fn no_more_excluded<'a>(configured: &'a StageSettings, learnt: &StageSettings) -> Option<&'a ChannelName> {
+    let (StageSettings::Reference(configured), StageSettings::Reference(learnt)) = (configured, learnt)
+    else {
+        return None;
+    };
+    configured.excluded.iter().find(|channel| !learnt.excluded.contains(channel))
+}
+
+#[cfg(test)]
+mod tests {
+    use kalmind_offline::features::ReferenceStream;
+    use kalmind_signal::ChainSettings;
+
+    use super::*;
+
+    fn stages(excluded: &str) -> Vec<StageSettings> {
+        let text =
+            format!(r#"[{{"stage": "reference", "kind": "common_average", "excluded": [{excluded}]}}]"#);
+        serde_json::from_str(&text).expect("stages")
+    }
+
+    #[test]
+    fn what_was_learnt_leaves_out_what_is_configured_to_be_left_out() {
+        let stream = Stream { key: Some("array".to_owned()), stages: stages("3"), ..Stream::default() };
+        let with = |excluded: &str| ReferenceDocument {
+            format: 1,
+            name: "rest".to_owned(),
+            made: None,
+            recording: "rest.xdf".to_owned(),
+            seconds: [0.0, 60.0],
+            streams: vec![ReferenceStream {
+                key: "array".to_owned(),
+                rate_hz: 1000.0,
+                samples: [0, 60_000],
+                channels: Vec::new(),
+                stages: ChainSettings(stages(excluded)),
+            }],
+            warnings: Vec::new(),
+        };
+        let mut streams = [stream];
+        let refused = apply(&with("5"), &mut streams).expect_err("3 is not left out");
+        assert!(refused.contains("leaves out channel") && refused.contains('3'), "{refused}");
+        assert_eq!(streams[0].stages, stages("3"), "unchanged");
+        apply(&with("3, 5"), &mut streams).expect("5 was dead as well");
+        assert_eq!(streams[0].stages, stages("3, 5"));
+    }
 }

@@ -3,7 +3,14 @@
 use kalmind_signal::{STAGES, Signal, StageSettings};
 use toml::{Spanned, Value, de::DeValue};
 
-use super::{check::Conflicts, input::Stream, reader::Reader, rule::Rule, setting::Setting};
+use super::{
+    check::Conflicts,
+    input::Stream,
+    named_settings::{self, in_backticks},
+    reader::{ALIKE, Reader, most_alike, quoted},
+    rule::Rule,
+    setting::Setting,
+};
 
 impl Setting for StageSettings {
     fn kind() -> String {
@@ -11,29 +18,39 @@ impl Setting for StageSettings {
     }
 
     fn read(value: &Spanned<DeValue<'_>>, _rule: &Rule, reader: &mut Reader) -> Option<Self> {
-        let table = value.get_ref();
-        if !matches!(table, DeValue::Table(_)) {
+        let DeValue::Table(table) = value.get_ref() else {
             return reader.wrong_type(value, &Self::kind());
-        }
-        let stage: Result<Self, _> = plain(table).and_then(Value::try_into);
-        match stage {
-            Ok(stage) => Some(stage),
-            Err(error) => {
-                let objection = format!("is no stage: {}", error.message().replace('\n', " "));
-                let named = match table {
-                    DeValue::Table(keys) => keys.get("stage").and_then(|name| name.get_ref().as_str()),
-                    _ => None,
-                };
-                let examples = || STAGES.iter().map(|entry| (entry.example)());
-                let meant = examples().find(|example| named == Some(example.name()));
-                let help = meant.and_then(|example| example.write()).map_or_else(
-                    || {
-                        let names: Vec<&str> = examples().map(|example| example.name()).collect();
-                        format!("`stage` with one of {}, and its settings (docs/stages.md)", names.join(", "))
-                    },
-                    |example| format!("settings as in {example}"),
-                );
-                reader.refuse(value, &objection, &help)
+        };
+        let Some((_, given)) = table.iter().find(|(key, _)| key.get_ref() == "stage") else {
+            let title = format!("missing key `stage` in `{}`", reader.path());
+            return reader.refuse_at(value.span(), title, "this key is required here", names());
+        };
+        let DeValue::String(name) = given.get_ref() else {
+            let (title, found) = (format!("`{}.stage` has the wrong type", reader.path()), "not a text");
+            return reader.refuse_at(given.span(), title, found, names());
+        };
+        let settings = table.iter().filter(|(key, _)| key.get_ref() != "stage");
+        let settings = settings.map(|(key, value)| (key.clone(), value.clone())).collect();
+        let settings = Spanned::new(value.span(), DeValue::Table(settings));
+        match Self::named(name, toml::de::ValueDeserializer::from(settings)) {
+            Some(Ok(stage)) => Some(stage),
+            None => {
+                let (title, found) =
+                    (format!("`{}.stage` is no stage", reader.path()), format!("found {}", quoted(name)));
+                reader.refuse_at(given.span(), title, found, format!("{}{}", meant_stage(name), names()))
+            }
+            Some(Err(error)) => {
+                let example =
+                    STAGES.iter().find(|entry| entry.name == &**name).map(|entry| (entry.example)());
+                let example =
+                    example.and_then(|example| example.write()).map_or_else(String::new, |it| it.to_string());
+                named_settings::refuse(
+                    reader,
+                    value,
+                    table,
+                    (&format!("the stage `{name}`"), &example),
+                    &error,
+                )
             }
         }
     }
@@ -41,6 +58,31 @@ impl Setting for StageSettings {
     fn write(&self) -> Option<Value> {
         Value::try_from(self).ok()
     }
+}
+
+/// What `stage` may be.
+fn names() -> String {
+    let names: Vec<&str> = STAGES.iter().map(|entry| entry.name).collect();
+    format!("one of {} (docs/stages.md)", names.join(", "))
+}
+
+/// Which stage was probably meant by a name that is none: one of a name like it, or one that has a kind of such a name.
+fn meant_stage(name: &str) -> String {
+    let kinds = STAGES.iter().flat_map(|entry| {
+        // what is said of a kind that does not exist names those that do
+        let none = toml::Table::from_iter([("kind".to_owned(), Value::String(String::new()))]);
+        let refused = StageSettings::named(entry.name, Value::Table(none)).and_then(Result::err);
+        let message = refused.map_or_else(String::new, |error| error.message().to_owned());
+        let kinds = message.starts_with("unknown variant").then(|| in_backticks(&message).split_off(1));
+        let kinds = kinds.unwrap_or_default().into_iter().map(str::to_owned).collect::<Vec<_>>();
+        kinds.into_iter().map(|kind| (kind.clone(), format!("`{}` with `kind = \"{kind}\"`", entry.name)))
+    });
+    let stages = STAGES.iter().map(|entry| (entry.name.to_owned(), format!("`{}`", entry.name)));
+    let all: Vec<(String, String)> = stages.chain(kinds).collect();
+    let nearest = most_alike(name, all.iter().map(|(known, _)| known.as_str()))
+        .filter(|(likeness, _)| *likeness >= ALIKE);
+    let said = nearest.and_then(|(_, nearest)| all.iter().find(|(known, _)| known == nearest));
+    said.map_or_else(String::new, |(_, said)| format!("did you mean {said}? "))
 }
 
 /// A value without its places. A number that does not fit its type is refused where it is used.

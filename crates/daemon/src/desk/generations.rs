@@ -29,6 +29,7 @@ impl Desk {
         // it has room: none is on its way
         let steered = self.settings.stages.iter_mut().find(|stages| stages.place == place);
         if steered.is_some_and(|stages| stages.control.send(next).is_ok()) {
+            self.tell_session(SessionInput::StagesComing(true));
             self.tell_stages(place, StagesAction::StagesChanging, generation, by, (None, None), None);
         } else {
             self.refuse_stages(place, generation, by, "the stream's thread takes none");
@@ -39,6 +40,7 @@ impl Desk {
     fn refuse_stages(&mut self, place: usize, generation: GenerationId, by: Actor, reason: &str) {
         self.handle.release_stages(place);
         self.forget_awaited();
+        self.tell_what_comes();
         self.tell_learner(generation, Err(reason.to_owned()));
         let refused = StagesAction::StagesRefused;
         self.tell_stages(place, refused, generation, by, (None, None), Some(reason.to_owned()));
@@ -92,8 +94,15 @@ impl Desk {
             let action = StagesAction::StagesInForce;
             let since = (next.at, Some(input.seq));
             self.tell_stages(place, action, next.generation, next.by, since, None);
+            self.tell_what_comes();
             self.tell_session(SessionInput::StagesChanged);
         }
+    }
+
+    /// Tells the session whether stages are on their way.
+    fn tell_what_comes(&mut self) {
+        let is_coming = self.handle.stages().iter().any(|stages| stages.next.is_some());
+        self.tell_session(SessionInput::StagesComing(is_coming));
     }
 
     /// The model that waits for a generation waits for nothing: it is never put in with another one.

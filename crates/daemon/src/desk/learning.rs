@@ -22,7 +22,8 @@ impl Desk {
     /// Begins to learn from a stretch; the session hears of what comes of it.
     pub(super) fn learn(&mut self, number: u64, times: [LslTime; 2]) {
         if let Err(problem) = self.spawn_learner(number, times) {
-            self.learnt(number, Err(problem));
+            tracing::error!(problem, "nothing is learnt from a rest");
+            self.tell_session(SessionInput::Learnt { number, result: Err(problem) });
         }
     }
 
@@ -46,10 +47,13 @@ impl Desk {
     }
 
     pub(super) fn learnt(&mut self, number: u64, result: Result<ReferenceStatus, String>) {
-        self.learning.take_if(|learning| learning.number == number);
+        if self.learning.take_if(|learning| learning.number == number).is_none() {
+            // its block was repeated or skipped, or the session has ended
+            return;
+        }
         match &result {
-            Ok(ReferenceStatus { text, warnings, .. }) => {
-                for stages in &self.settings.stages {
+            Ok(ReferenceStatus { text, streams, warnings, .. }) => {
+                for stages in self.settings.stages.iter().filter(|stages| streams.contains(&stages.key)) {
                     if let Some(features) = self.settings.demand.streams.get_mut(stages.place) {
                         features.rest = Some(text.clone());
                     }

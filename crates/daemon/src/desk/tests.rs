@@ -257,3 +257,15 @@ fn a_model_that_waits_for_stages_that_are_refused_is_taken_back() {
     assert_eq!(bench.commands(), []);
     assert!(bench.said()[0].contains("come to nothing"));
 }
+
+#[test]
+fn a_confirmation_that_follows_from_a_swap_is_on_its_way_before_it() {
+    let mut bench = Bench::new(None);
+    let model = model("P1");
+    let confirm = Command::ConfirmModel { model: model.id, by: Actor::Daemon };
+    assert!(bench.desk.warm_in(staged(&model), Box::new(move |desk, _sent| desk.command(confirm))));
+    while bench.desk.warm() {}
+    let commands: Vec<Command> =
+        core::iter::from_fn(|| bench.commands.pop()).map(|queued| queued.command).collect();
+    assert_eq!(commands, [confirm, Command::SwapModel(model.id)]);
+}

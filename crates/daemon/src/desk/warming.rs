@@ -63,12 +63,13 @@ impl Desk {
         }
         let again = self.swaps.sent(id, tries, then.is_some());
         self.in_flight.push(id);
+        // a confirmation that follows from it is on its way first: no tick decodes by a model in doubt that is not
+        if let Some(then) = then {
+            then(self, Ok(()));
+        }
         self.command(command);
         for said in again.into_iter().flatten() {
             self.command(said);
-        }
-        if let Some(then) = then {
-            then(self, Ok(()));
         }
         true
     }

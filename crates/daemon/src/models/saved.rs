@@ -59,26 +59,39 @@ impl SavedModels {
         Ok(name)
     }
 
+    /// Names of model files in the folder that are not named as saved ones are, in the order of the alphabet.
+    ///
+    /// # Errors
+    /// Where the folder is there and cannot be read.
+    pub fn named_by_hand(&self) -> io::Result<Vec<String>> {
+        let mut names = self.names()?;
+        names.retain(|name| name.ends_with(ENDING) && identity_in(name).is_none());
+        names.sort();
+        Ok(names)
+    }
+
     /// All of them, newest first by their names. Files of other names are none of ours.
     ///
     /// # Errors
     /// Where the folder is there and cannot be read.
     pub fn newest_first(&self) -> io::Result<Vec<SavedFile>> {
-        let entries = match fs::read_dir(&self.folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        let mut files = Vec::new();
-        for entry in entries {
-            let name = entry?.file_name().into_string().unwrap_or_default();
-            if identity_in(&name).is_some() {
-                files.push(SavedFile { name, folder: self.folder.clone() });
-            }
-        }
+        let names = self.names()?.into_iter().filter(|name| identity_in(name).is_some());
+        let mut files: Vec<SavedFile> =
+            names.map(|name| SavedFile { name, folder: self.folder.clone() }).collect();
         files.sort();
         files.reverse();
         Ok(files)
+    }
+
+    /// Names of what is in the folder.
+    fn names(&self) -> io::Result<Vec<String>> {
+        match fs::read_dir(&self.folder) {
+            Ok(entries) => {
+                entries.map(|entry| Ok(entry?.file_name().into_string().unwrap_or_default())).collect()
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 }
 

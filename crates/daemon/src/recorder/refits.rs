@@ -171,6 +171,7 @@ impl Session {
             lost: 0,
             late: 0,
             generation: 0,
+            settling: None,
         });
         if let Some(model) = takes_over {
             let id = model.id;

@@ -15,6 +15,8 @@ pub const SLOW_MS: f64 = 150.0;
 const LONGEST_WAIT_MS: f64 = 1000.0;
 /// How long bins wait while arrival is being measured, in milliseconds: nothing is controlled meanwhile.
 const WAIT_WHILE_MEASURING_MS: f64 = 1000.0;
+/// Samples that come further apart than so many of their periods come in chunks.
+const SAMPLES_APART: f64 = 1.5;
 /// Chunks shorter than this are not worth a word, in milliseconds.
 const CHUNK_MS: f64 = 5.0;
 
@@ -197,7 +199,7 @@ impl InputArrivals {
             if delay_ms > SLOW_MS && !rules.slow_allowed { InputArrival::Slow } else { InputArrival::Fit };
 
         let streams = self.streams.iter().zip(measured).map(|(stream, (arrival, status))| {
-            let way = if arrival.interval_ms > CHUNK_MS && arrival.delay_ms > CHUNK_MS {
+            let way = if is_chunked(arrival, stream.nominal_rate_hz()) {
                 format!("in chunks, every {:.0} ms", arrival.interval_ms)
             } else {
                 "sample by sample".to_owned()
@@ -255,9 +257,30 @@ impl InputArrivals {
     }
 }
 
+/// Whether a sender of this rate (0: irregular) pushes chunks. How late they are says nothing of it: a sender may stamp its
+/// samples ahead of time.
+fn is_chunked(arrival: &Arrival, nominal_rate_hz: f64) -> bool {
+    let more_than_a_sample = if nominal_rate_hz > 0.0 {
+        arrival.interval_ms > SAMPLES_APART * 1e3 / nominal_rate_hz
+    } else {
+        arrival.delay_ms > CHUNK_MS
+    };
+    arrival.interval_ms > CHUNK_MS && more_than_a_sample
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sender_of_chunks_is_one_however_it_stamps_them_and_one_of_samples_however_late() {
+        let of = |interval_ms, delay_ms| Arrival { interval_ms, delay_ms, ..Arrival::default() };
+        // stamps ahead of time: what comes is never old
+        assert!(is_chunked(&of(100.0, 0.0), 250.0));
+        assert!(!is_chunked(&of(20.3, 8.0), 50.0), "late on its way");
+        assert!(!is_chunked(&of(4.0, 0.0), 1000.0), "not worth a word");
+        assert!(is_chunked(&of(100.0, 98.0), 0.0) && !is_chunked(&of(100.0, 1.0), 0.0));
+    }
 
     const RULES: ArrivalRules = ArrivalRules {
         measured: true,

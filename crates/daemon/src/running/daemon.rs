@@ -148,8 +148,14 @@ impl Daemon {
             task_may_resume,
         };
         let counts = Arc::new(TickCounts::default());
-        let mut state_events =
-            StateEvents::new(Arc::clone(&events), limits, Arc::clone(&counts), Arc::clone(&plan.layout));
+        let streams = plan.streams.iter().map(|stream| stream.inlet.key.clone()).collect();
+        let mut state_events = StateEvents::new(
+            Arc::clone(&events),
+            limits,
+            Arc::clone(&counts),
+            Arc::clone(&plan.layout),
+            streams,
+        );
         let on_change = Box::new(move |change: &StateChange| state_events.tell(change));
         let bridge = hub.spawn_bridge(Box::new(hub_source), on_change).or_work()?;
 

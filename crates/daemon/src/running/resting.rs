@@ -10,19 +10,20 @@ use std::{
     time::Duration,
 };
 
+use crossbeam_channel::RecvTimeoutError;
 use kalmind_acquisition::clock;
 use kalmind_fitting::abandon;
 use kalmind_offline::{
     Host,
-    features::{ReferenceDocument, learn_rest},
+    features::{ReferenceDocument, ReferenceStream, learn_rest},
 };
-use kalmind_output::StagesRequest;
+use kalmind_output::{ControlRefused, StagesRequest};
 use kalmind_session::ReferenceStatus;
 use kalmind_types::Actor;
 use serde_json::json;
 
 use crate::{
-    configuration::{Configuration, Recorded},
+    configuration::Configuration,
     desk::{DeskHandle, Learner, StagesStatus, Stretch},
     models::{saved::SavedModels, saved_references},
     recorder::RecorderHandle,
@@ -32,6 +33,10 @@ use crate::{
 
 /// How long the recorder may be behind.
 const RECORDED_WITHIN: Duration = Duration::from_secs(30);
+/// After so long without a bin of them, stages are not waited for.
+const IN_FORCE_WITHIN: Duration = Duration::from_secs(30);
+/// What became of a stretch whose block was repeated or skipped meanwhile, or whose session has ended.
+const NOBODY_WAITS: &str = "nobody waits for it any more";
 
 /// What a run learns from rest with.
 #[derive(Debug)]
@@ -61,19 +66,11 @@ impl Resting {
         desk: &DeskHandle,
     ) -> Result<Self, String> {
         let configuration = plan.configuration.clone();
-        if !configuration.learns_from_rest() {
-            return Err(
-                "no stage of a stream takes anything from it (`spikes` and `reference` do)".to_owned()
-            );
-        }
-        if configuration.record.what == Recorded::Derived {
-            let why = "samples are not recorded as they are received (`what = \"both\"` under [record])";
-            return Err(why.to_owned());
-        }
-        let recorder = recorder.ok_or_else(|| {
-            "the session is not recorded (`folder` under [record]), and it is learnt from the recording"
-                .to_owned()
-        })?;
+        let why = configuration.why_no_rest(recorder.is_some());
+        let recorder = match (why, recorder) {
+            (None, Some(recorder)) => recorder,
+            (why, _) => return Err(why.unwrap_or_default().to_owned()),
+        };
         let folder = save.map(|saved| saved.folder().to_owned());
         Ok(Self { configuration, recorder, folder, stages: Arc::clone(stages), desk: desk.clone() })
     }
@@ -120,25 +117,43 @@ impl Resting {
 
     /// Has the stages follow those in force, a stream after the other.
     fn put_in_force(&self, document: &ReferenceDocument, stretch: &Stretch) -> Result<(), String> {
+        let is_in_force = |stream: &ReferenceStream| {
+            let wanted = generation(&stream.stages);
+            self.desk.stages().iter().any(|status: &StagesStatus| {
+                status.stream == stream.key && status.generation == wanted && status.next.is_none()
+            })
+        };
+        let request = |stream: &ReferenceStream| StagesRequest {
+            stream: stream.key.clone(),
+            stages: json!(stream.stages),
+            at: 0,
+        };
+        let others: Vec<&ReferenceStream> =
+            document.streams.iter().filter(|stream| !is_in_force(stream)).collect();
+        // none of them comes into force where another one cannot
+        for stream in &others {
+            let refused = |why: ControlRefused| format!("stream \"{}\": {why}", stream.key);
+            self.stages.check(&self.desk, request(stream)).map_err(refused)?;
+        }
         let mut before = String::new();
-        for stream in &document.streams {
+        for stream in others {
             let refused = |why: &str| format!("stream \"{}\": {why}{before}", stream.key);
             let wanted = generation(&stream.stages);
-            let is_in_force = |status: &StagesStatus| {
-                status.stream == stream.key && status.generation == wanted && status.next.is_none()
-            };
-            if self.desk.stages().iter().any(is_in_force) {
-                continue;
-            }
             if stretch.nobody_waits.load(Ordering::Relaxed) {
-                return Err("nobody waits for it any more".to_owned());
+                return Err(NOBODY_WAITS.to_owned());
             }
-            let request = StagesRequest { stream: stream.key.clone(), stages: json!(stream.stages), at: 0 };
-            self.stages.ask(&self.desk, request, Actor::Daemon).map_err(|why| refused(&why.to_string()))?;
+            self.stages
+                .ask(&self.desk, request(stream), Actor::Daemon)
+                .map_err(|why| refused(&why.to_string()))?;
             loop {
-                // without a sender the desk is gone, or another stretch is being learnt from
                 let (generation, result) =
-                    stretch.changes.recv().map_err(|_gone| "nobody waits for it any more".to_owned())?;
+                    stretch.changes.recv_timeout(IN_FORCE_WITHIN).map_err(|error| match error {
+                        RecvTimeoutError::Timeout => {
+                            refused("its samples do not come, so that its stages stay as they were")
+                        }
+                        // the desk is gone, or another stretch is being learnt from
+                        RecvTimeoutError::Disconnected => NOBODY_WAITS.to_owned(),
+                    })?;
                 if generation == wanted {
                     result.map_err(|why| refused(&why))?;
                     break;
@@ -153,11 +168,12 @@ impl Resting {
 /// What there is to say of what was learnt.
 #[must_use]
 pub(crate) fn status_of(document: &ReferenceDocument) -> ReferenceStatus {
-    let ReferenceDocument { made, seconds: [from, to], warnings, .. } = document;
+    let ReferenceDocument { made, seconds: [from, to], streams, warnings, .. } = document;
     ReferenceStatus {
         text: document.text(),
         made: made.clone(),
         seconds: to - from,
+        streams: streams.iter().map(|stream| stream.key.clone()).collect(),
         warnings: warnings.clone(),
     }
 }

@@ -133,9 +133,11 @@ pub fn plan(prepared: Prepared, found: &Found) -> Outcome<Plan> {
         })
         .collect();
     let channels: Vec<usize> = headers.iter().map(|header| header.channels).collect();
-    let rest = configuration.reference.learnt.as_ref().map(|learnt| learnt.document.text());
-    for stream in streams.iter_mut().filter(|stream| stream.derived.is_some()) {
-        stream.features.rest.clone_from(&rest);
+    if let Some(learnt) = &configuration.reference.learnt {
+        for (stream, configured) in streams.iter_mut().zip(&configuration.stream) {
+            let is_learnt = learnt.document.streams.iter().any(|stream| stream.key == configured.key());
+            stream.features.rest = is_learnt.then(|| learnt.document.text());
+        }
     }
     let labels = model.as_ref().map(|model| model.stream_labels(&channels)).unwrap_or_default();
     for (place, (stream, header)) in streams.iter_mut().zip(&found.streams).enumerate() {
@@ -265,7 +267,7 @@ fn planned(
     };
     inlet.arrival = ArrivalSettings {
         measure: Seconds(measure_arrival_s),
-        sets_stall: stream.stall_ms.is_none(),
+        sets_stall: stream.stall_ms.is_none() && stream.binning != Binning::Events,
         sets_backlog: stream.backlog_ms.is_none(),
     };
     inlet.rate_hz = stream.rate_hz;
@@ -325,13 +327,11 @@ fn mask(configuration: &Configuration, streams: &[PlannedStream]) -> Result<Chan
         let channels = planned.features.channels;
         let labels = planned.inlet.description.labels.as_deref().unwrap_or_default();
         for reference in &stream.masked {
-            let (channel, shown) = match reference {
-                ChannelReference::Index(index) => (Some(*index), index.to_string()),
-                ChannelReference::Label(label) => {
-                    (labels.iter().position(|known| known == label), format!("\"{label}\""))
-                }
+            let shown = match reference {
+                ChannelReference::Index(index) => index.to_string(),
+                ChannelReference::Label(label) => format!("\"{label}\""),
             };
-            match channel.filter(|channel| *channel < channels) {
+            match reference.find(labels).filter(|channel| *channel < channels) {
                 Some(channel) if masked.mask(place, channel) => {}
                 Some(_) => {
                     return Err(PlanError::BeyondMask { key: stream.key().to_owned(), channel: shown });

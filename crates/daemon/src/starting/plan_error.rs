@@ -89,8 +89,9 @@ pub enum PlanError {
     },
     /// A derived stream of which too few samples make up a bin.
     #[error(
-        "stream \"{key}\": {in_a_bin:.1} samples of its stages make a bin of {bin_ms} ms, and it takes {least}: wider bins, or \
-         binning = \"sample\""
+        "stream \"{key}\": {in_a_bin:.1} samples of its stages make a bin of {bin_ms} ms, and it takes {least}: set bin_ms = {} or more \
+         under [bins], or binning = \"sample\"",
+        (.bin_ms * .least / .in_a_bin).ceil()
     )]
     FewInABin {
         /// Its key.

@@ -21,6 +21,9 @@ use crate::{
     },
 };
 
+/// Signals of a file without streams that are named.
+const NAMED: usize = 4;
+
 /// Why a recording is not one of the configured streams.
 #[derive(Debug, thiserror::Error)]
 enum RecordedStreamError {
@@ -75,6 +78,14 @@ pub fn plan_features(
     path: &Path,
     encoding: Option<&'static Encoding>,
 ) -> Outcome<(FeaturePlan, Vec<String>)> {
+    plan_found(configuration, path, encoding).map_err(|failure| failure.about(path))
+}
+
+fn plan_found(
+    configuration: &Configuration,
+    path: &Path,
+    encoding: Option<&'static Encoding>,
+) -> Outcome<(FeaturePlan, Vec<String>)> {
     let recorded = read_streams(path, encoding)
         .map_err(|error| anyhow::anyhow!("the recording {}: {error}", path.display()))
         .or_usage()?;
@@ -89,29 +100,39 @@ pub fn plan_features(
             },
         )
         .collect::<Result<_, _>>()
-        .map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
         .or_usage()?;
+    let called: Vec<String> =
+        configuration.stream.iter().zip(&streams).map(|(stream, found)| called(stream, *found)).collect();
     let descriptions = streams.iter().map(|stream| stream.map(|stream| stream.header.description()));
     let found = Found { streams: descriptions.collect(), ..Found::default() };
-    for (stream, found) in configuration.stream.iter().zip(&found.streams) {
-        if let Some(found) = found {
-            require_decodable(stream, found).or_usage()?;
-        }
-    }
     // nothing moves, and nothing decodes
     let mut configuration = configuration.clone();
     (configuration.start, configuration.decoder.model) = (Mode::Idle, None);
     configuration.record.stream.clear();
     configuration.window.clear();
-    let plan = plan(prepare(configuration, false)?, &found)?;
+    // what does not fit is said of streams by the names that people know them by
+    let mut named = configuration.clone();
+    for ((stream, called), found) in named.stream.iter_mut().zip(&called).zip(&found.streams) {
+        stream.key = Some(called.clone());
+        if let Some(found) = found {
+            require_decodable(stream, found).or_usage()?;
+        }
+    }
+    let of = |configuration| plan(prepare(configuration, false)?, &found);
+    let plan = of(configuration).map_err(|failure| of(named).err().unwrap_or(failure))?;
     let planned = plan.streams.iter().zip(&streams).zip(&plan.configuration.stream);
-    let text = |(planned, stream): (&crate::starting::planned_stream::PlannedStream, &Stream)| {
-        planned.derived.as_ref().map(|derived| format!("stream \"{}\": {}", stream.key(), derived.text()))
+    let text = |(planned, called): (&crate::starting::planned_stream::PlannedStream, &String)| {
+        planned.derived.as_ref().map(|derived| format!("stream \"{called}\": {}", derived.text()))
     };
-    let texts = plan.streams.iter().zip(&plan.configuration.stream).filter_map(text).collect();
+    let mut texts: Vec<String> = plan.streams.iter().zip(&called).filter_map(text).collect();
+    if !are_named {
+        texts.extend(left_out(&recorded, &streams));
+    }
     let streams = planned
-        .map(|((planned, recorded), stream)| FeatureStream {
+        .zip(&called)
+        .map(|(((planned, recorded), stream), called)| FeatureStream {
             key: stream.key().to_owned(),
+            called: called.clone(),
             id: recorded.map(|recorded| recorded.id),
             channels: planned.inlet.description.channels,
             rate_hz: stream.rate_hz.unwrap_or(planned.inlet.description.nominal_rate_hz),
@@ -121,6 +142,7 @@ pub fn plan_features(
                 generation: stages.generation,
                 raw: stages.raw.clone(),
                 channel_health: stages.channel_health,
+                unwatched: stages.unwatched.clone(),
             }),
         })
         .collect();
@@ -135,6 +157,16 @@ pub fn plan_features(
         participant: plan.configuration.subject.code.clone(),
     };
     Ok((plan, texts))
+}
+
+/// What people know a stream by: its key or name in the configuration, else its name in the recording, else what it is selected by.
+fn called(stream: &Stream, recorded: Option<&RecordedStream>) -> String {
+    let selector = &stream.selector;
+    let configured = stream.key.as_ref().or(selector.name.as_ref());
+    let recorded = recorded.map(|recorded| &recorded.header.name).filter(|name| !name.is_empty());
+    let selected = selector.content_type.as_ref().or(selector.source_id.as_ref());
+    let known = configured.or(recorded).or(selected);
+    known.map_or_else(|| stream.key().to_owned(), Clone::clone)
 }
 
 /// The recorded stream that is meant; none where there is none and none is required.
@@ -156,7 +188,7 @@ fn find<'a>(
         own if own.len() == 1 => own,
         _ => matching,
     };
-    let (key, wanted) = (stream.key().to_owned(), stream.selector.to_string());
+    let (key, wanted) = (called(stream, None), stream.selector.to_string());
     match matching.as_slice() {
         [one] if !stream.stages.is_empty() && is_derived(one) => {
             Err(RecordedStreamError::Derived { key, name: one.header.name.clone() })
@@ -169,8 +201,31 @@ fn find<'a>(
     }
 }
 
-/// The stream that is meant of those that have no names: the one of so many channels as the configuration says, else the one of
-/// most channels.
+/// Which signals of a file without streams are taken, and which are not, where those have other rates.
+fn left_out(recorded: &Recorded, taken: &[Option<&RecordedStream>]) -> Option<String> {
+    let is_taken = |stream: &RecordedStream| taken.iter().flatten().any(|taken| taken.id == stream.id);
+    let rated = recorded.streams.iter().filter(|stream| stream.header.nominal_rate_hz > 0.0);
+    let (taken, others): (Vec<_>, Vec<_>) = rated.partition(|stream| is_taken(stream));
+    let signals = |streams: &[&RecordedStream]| {
+        let one = |stream: &&RecordedStream| {
+            let header = &stream.header;
+            let names: Vec<String> = (0..header.channels.min(NAMED)).map(|at| header.label(at)).collect();
+            let more = if header.channels > NAMED { ", .." } else { "" };
+            format!("{} of {} Hz ({}{more})", header.channels, header.nominal_rate_hz, names.join(", "))
+        };
+        streams.iter().map(one).collect::<Vec<_>>().join(" and ")
+    };
+    (!others.is_empty()).then(|| {
+        format!(
+            "of its signals {} are taken, and {} left out: a stream is of one rate; `channels` or `rate_hz` under [[stream]] says which",
+            signals(&taken),
+            signals(&others)
+        )
+    })
+}
+
+/// The stream that is meant of those that have no names: the one of so many channels, and of the rate, that the configuration says,
+/// else the one of most channels.
 fn find_unnamed<'a>(
     stream: &Stream,
     recorded: &'a Recorded,
@@ -178,11 +233,16 @@ fn find_unnamed<'a>(
     let fits = |candidate: &&RecordedStream| {
         stream.channels.is_none_or(|channels| channels == candidate.header.channels)
     };
-    match recorded.streams.iter().find(fits) {
+    let is_at_rate = |candidate: &&RecordedStream| {
+        let rate_hz = candidate.header.nominal_rate_hz;
+        stream.rate_hz.is_some_and(|wanted| (wanted - rate_hz).abs() <= stream.rate_tolerance * rate_hz)
+    };
+    let at_rate = recorded.streams.iter().filter(fits).find(is_at_rate);
+    match at_rate.or_else(|| recorded.streams.iter().find(fits)) {
         Some(found) => Ok(Some(found)),
         None if !stream.required && stream.channels.is_some() => Ok(None),
         None => Err(RecordedStreamError::None {
-            key: stream.key().to_owned(),
+            key: called(stream, None),
             wanted: stream
                 .channels
                 .map_or_else(|| "signals".to_owned(), |channels| format!("{channels} channels")),
@@ -270,6 +330,8 @@ mod tests {
         let derived = recorded(&[("A derived", "input", 0)]);
         let told = find(&stream, 0, &derived).map(|_| ()).map_err(|error| error.to_string());
         assert!(told.as_ref().is_err_and(|told| told.contains("record with `what = \"both\"`")), "{told:?}");
+        let found = &both.streams[2];
+        assert_eq!([called(&stream, Some(found)), called(&stream, None)], ["A", "Broadband"]);
         let plain = Stream { stages: Vec::new(), ..stream };
         assert!(find(&plain, 0, &derived).is_ok_and(|found| found.is_some()));
         let optional = |channels| Stream { required: false, channels, ..Stream::default() };

@@ -19,6 +19,8 @@ use crate::{
 
 /// Files that are looked at: a start takes seconds, however many there are.
 const MOST: usize = 32;
+/// Files that were named by hand and are told one by one.
+const MOST_BY_HAND: usize = 5;
 
 /// The saved models of a participant, newest first, on the way to one that fits.
 #[derive(Clone, Debug)]
@@ -49,6 +51,17 @@ impl Resuming {
         if files.len() > MOST {
             passed_over.push(format!("{} older models were not looked at", files.len() - MOST));
             files.truncate(MOST);
+        }
+        let by_hand = saved.named_by_hand().or_work()?;
+        let more = by_hand.len().saturating_sub(MOST_BY_HAND);
+        passed_over.extend(by_hand.into_iter().take(MOST_BY_HAND).map(|name| {
+            format!(
+                "{name}: it was named by hand, and --resume takes only what sessions saved; to use it, set [decoder] model to it \
+                 and start without --resume"
+            )
+        }));
+        if more > 0 {
+            passed_over.push(format!("{more} more that were named by hand"));
         }
         Ok(Self {
             folder: saved.folder().to_owned(),

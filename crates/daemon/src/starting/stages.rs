@@ -54,11 +54,13 @@ impl DerivedPlan {
             let name = named(&description.labels, channel).unwrap_or_else(|| unlabelled(channel));
             (name, named(&description.units, channel).unwrap_or_default())
         });
+        let labels = description.labels.as_deref().unwrap_or_default();
         let stages = Stages {
             generation: generation(&settings),
             settings,
             raw: Signal::raw(rate_hz, channels),
-            channel_health: stream.channel_health,
+            channel_health: stream.watches_channels(description.units.as_deref().unwrap_or_default()),
+            unwatched: stream.masked.iter().filter_map(|masked| masked.find(labels)).collect(),
         };
         let chain = stages.chain().map_err(|error| PlanError::Stages { key: key(), error })?;
         let in_a_bin = chain.signal().rate_hz * bin_ms * 1e-3;

@@ -11,8 +11,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use kalmind_engine::{Engine, SettlingStages};
 use kalmind_types::{
-    BinClose, FeatureLayout, FeatureSet, MAX_FEATURES, TickOutput, WindowMissing, WindowResults,
+    BinClose, FeatureLayout, FeatureSet, MAX_FEATURES, Seconds, TickOutput, WindowMissing, WindowResults,
 };
 
 /// A tick as the counters see it.
@@ -49,6 +50,29 @@ impl Suspects {
     pub fn channel_names(&self, layout: &FeatureLayout) -> Vec<String> {
         let now: FeatureSet = self.0.iter().map(|word| word.load(Ordering::Relaxed)).collect();
         layout.channel_names(now.features())
+    }
+}
+
+/// The stages that settle, where the tick thread shows them to everybody else.
+#[derive(Debug, Default)]
+pub struct Settling(AtomicU64);
+
+impl Settling {
+    /// Shows those of a tick: the stream counted from 1 above, how many milliseconds they still take below.
+    fn show(&self, settling: Option<SettlingStages>) {
+        let word = settling.map_or(0, |SettlingStages { stream, left }| {
+            let millis = (left.as_millis().ceil() as u64).min(u64::from(u32::MAX));
+            (stream as u64).saturating_add(1) << 32 | millis
+        });
+        self.0.store(word, Ordering::Relaxed);
+    }
+
+    /// Position of the stream, and how long it still takes.
+    #[must_use]
+    pub fn get(&self) -> Option<(usize, Seconds)> {
+        let word = self.0.load(Ordering::Relaxed);
+        let stream = (word >> 32).checked_sub(1)?;
+        Some((stream as usize, Seconds((word & u64::from(u32::MAX)) as f64 * 1e-3)))
     }
 }
 
@@ -101,6 +125,8 @@ macro_rules! counters {
             pub suspects: Suspects,
             /// The same in the newest tick that changed the output's state or its reason: why that one did.
             pub suspects_at_change: Suspects,
+            /// What settled in that tick.
+            pub settling_at_change: Settling,
             /// How many of [`kalmind_filter::CHECKS`] watch the input.
             pub checks: AtomicU64,
             /// Models refused at staging because they do not fit the streams.
@@ -119,11 +145,12 @@ macro_rules! counters {
                 [$(($name, $help, self.$counter.load(Ordering::Relaxed))),+].into_iter()
             }
 
-            /// Notes the suspects of a tick, and whether it changes the output's state or its reason.
-            pub(super) fn note_suspects(&self, suspects: &FeatureSet, changes: bool) {
-                self.suspects.show(suspects);
+            /// Notes what stands behind the output's state in the newest tick, and whether the state or its reason changes.
+            pub(super) fn note_causes(&self, engine: &Engine, changes: bool) {
+                self.suspects.show(engine.suspects());
                 if changes {
-                    self.suspects_at_change.show(suspects);
+                    self.suspects_at_change.show(engine.suspects());
+                    self.settling_at_change.show(engine.settling());
                 }
             }
 
@@ -150,7 +177,7 @@ counters! {
     panics as "panics", "Panics caught.", |_| 0;
     nonfinite_values as "nonfinite_values", "Values left out of bins as not finite.",
         |tick| u64::from(tick.output.nonfinite_values);
-    masked_features as "masked_features", "Features masked, summed over ticks.",
+    masked_features as "masked_features", "Features switched off or without a valid value, summed over ticks; not those that the guard masked.",
         |tick| u64::from(tick.output.masked_features);
     guarded_channels as "guarded_channels", "Channels that the guard corrected or masked, summed over ticks.",
         |tick| u64::from(tick.output.guarded_channels);

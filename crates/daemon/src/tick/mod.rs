@@ -8,7 +8,7 @@ mod round;
 mod stop_latch;
 mod thread;
 
-pub use counts::{Suspects, TickCounts, WindowCounts};
+pub use counts::{Settling, Suspects, TickCounts, WindowCounts};
 pub use lane::{Lane, LaneSource, lane};
 pub use panics::silence_panics_here;
 pub use record::{EngineView, RecordLane, TickRecord};

@@ -31,8 +31,8 @@ pub struct QueuedCommand {
 pub(super) struct Round {
     pub(super) input: TickInput,
     pub(super) pending: ArrayVec<Command, MAX_COMMANDS>,
-    /// When the newest complete bin was handled; none before the first.
-    pub(super) last_complete: Option<LslTime>,
+    /// When the newest bin that was complete, or not because stages settle, was handled; none before the first.
+    pub(super) last_heard: Option<LslTime>,
     /// Whether a silence that is shown has been entered for the tick that ends it.
     pub(super) silence_shown: bool,
     /// Whether a long silence has been entered for the tick that ends it.
@@ -54,7 +54,7 @@ impl Round {
         Self {
             input: TickInput::empty(),
             pending: ArrayVec::new(),
-            last_complete: None,
+            last_heard: None,
             silence_shown: false,
             silence_noted: false,
             silence: Seconds(0.0),

@@ -145,7 +145,7 @@ impl TickThread {
     /// A silence that is too long to end by itself goes into the input of the tick that ends it: stamps may not show it.
     fn note_silence(&self, round: &mut Round, now: LslTime) {
         let limit = self.engine.stale_after().0.max(round.silence.0) + self.engine.auto_resume().0;
-        let long = round.last_complete.is_some_and(|last| (now - last).0 > limit);
+        let long = round.last_heard.is_some_and(|last| (now - last).0 > limit);
         if long && !round.silence_noted {
             round.silence_noted = round.pending.try_push(Command::InputWasSilent).is_ok();
         }
@@ -214,7 +214,7 @@ impl TickThread {
         let age = decoded - output.newest.unwrap_or(output.time);
         let published = TickPublication { output, times, age, late };
         let changes = (output.state, output.reason) != round.shown;
-        self.counts.note_suspects(self.engine.suspects(), changes);
+        self.counts.note_causes(&self.engine, changes);
         for lane in &mut self.queues.lanes {
             lane.publish(Publication::Tick(published));
         }
@@ -225,8 +225,8 @@ impl TickThread {
         self.counts.windows.count(self.engine.windows());
         self.counts.count(&output, round.input.closed_by, late);
         self.counts.checks.store(self.engine.plausibility_checks().len() as u64, Ordering::Relaxed);
-        if !output.incomplete {
-            round.last_complete = Some(decoded);
+        if !output.incomplete || self.engine.settling().is_some() {
+            round.last_heard = Some(decoded);
             round.silence_noted = false;
             round.silence_shown = false;
         }
@@ -270,7 +270,7 @@ impl TickThread {
 
     /// Without ticks: the state as pending commands and silence would make it, at once when it changes.
     fn show_signs_of_life(&mut self, round: &mut Round, now: LslTime) {
-        if round.last_complete.is_some_and(|last| (now - last).0 > self.silence_limit(round))
+        if round.last_heard.is_some_and(|last| (now - last).0 > self.silence_limit(round))
             && !round.silence_shown
         {
             // what clients are shown now enters the next tick, which would else know of it by its stamps only
@@ -281,7 +281,7 @@ impl TickThread {
         if shown == round.shown && (now - round.last_sent).0 < HEARTBEAT.0 {
             return;
         }
-        self.counts.note_suspects(self.engine.suspects(), shown != round.shown);
+        self.counts.note_causes(&self.engine, shown != round.shown);
         round.shown = shown;
         round.last_sent = now;
         let heartbeat = Heartbeat {
@@ -301,7 +301,7 @@ impl TickThread {
             self.binner.next_deadline().map_or(LONGEST_PARK.0, |deadline| (deadline - now).0);
         // a little past it, so that the wake-up finds it passed
         let until_silent = round
-            .last_complete
+            .last_heard
             .filter(|_| !round.silence_shown)
             .map_or(LONGEST_PARK.0, |last| self.silence_limit(round) + 0.000_5 - (now - last).0);
         Duration::from_secs_f64(until_deadline.min(until_silent.max(0.000_5)).clamp(0.0, LONGEST_PARK.0))

@@ -19,6 +19,9 @@ const SLEW: f64 = 1e-3;
 /// A regular stream has filled a bin when its next sample is due at least this part of a period past the end.
 const FILL_MARGIN: f64 = 0.25;
 
+/// For so long after an event that came too late for its bin silence says nothing: its sender is late, not silent.
+const LATE_REMEMBERED: f64 = 5.0;
+
 /// How one stream takes part in the bins.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StreamBinning {
@@ -68,6 +71,8 @@ pub(super) struct Intake {
     pub(super) connection: u32,
     pub(super) lost: u64,
     pub(super) late: u64,
+    /// When a sample last came too late for its bin, on the local clock.
+    late_at: Option<LslTime>,
     pub(super) counts: BinCounts,
     /// Where windows are cut from the stream.
     pub(super) look_back: Option<LookBack>,
@@ -77,6 +82,8 @@ pub(super) struct Intake {
     generation_before: u32,
     /// Of the newest bin with samples.
     binned_generation: u32,
+    /// The newest samples from before the stages had settled after a start, and when they have.
+    settling: Option<(IndexRange, LslTime)>,
 }
 
 impl Intake {
@@ -94,12 +101,14 @@ impl Intake {
             connection: 0,
             lost: 0,
             late: 0,
+            late_at: None,
             counts: BinCounts::default(),
             look_back: None,
             generation: 0,
             made_since: 0,
             generation_before: 0,
             binned_generation: 0,
+            settling: None,
         }
     }
 
@@ -119,6 +128,27 @@ impl Intake {
             self.generation = block.generation;
             self.made_since = block.first_index;
         }
+    }
+
+    /// Notes whether a block is from before the stages had settled; its samples have been taken in.
+    pub(super) fn note_settling(&mut self, block: &SampleBlock) {
+        let (Some(offset), Some(first)) = (self.offset, block.stamps.first()) else { return };
+        if block.settling.0 <= 0.0 {
+            return;
+        }
+        let end = block.first_index.saturating_add(block.len() as u64);
+        let follows = |range: &IndexRange| range.end.saturating_add(block.lost_before) == block.first_index;
+        let begun = self.settling.map(|(range, _)| range).filter(follows);
+        let first_index = begun.map_or(block.first_index, |range| range.first);
+        let range = IndexRange { first: first_index, end };
+        self.settling = Some((range, first.corrected(offset) + block.settling));
+    }
+
+    /// For how long after its end the stages go on settling, where a bin has samples from before they had settled.
+    pub(super) fn settling_of(&self, ranges: &[IndexRange], end: LslTime) -> Option<Seconds> {
+        let (settling, until) = self.settling?;
+        let meets = |range: &IndexRange| range.first < settling.end && settling.first < range.end;
+        ranges.iter().any(meets).then(|| Seconds((until - end).0.max(0.0)))
     }
 
     /// The oldest generation that made samples of a bin, or of the bin before where it has none.
@@ -196,9 +226,17 @@ impl Intake {
         self.counts.dropped = self.counts.dropped.saturating_add(dropped);
     }
 
-    /// Whether that nothing comes says that nothing happened: of a live stream of events.
-    pub(super) fn is_silent(&self) -> bool {
-        self.settings.binning == Binning::Events && self.health == StreamHealth::Live
+    /// A sample came too late for its bin.
+    pub(super) fn count_late(&mut self, received: LslTime) {
+        self.late = self.late.saturating_add(1);
+        self.counts.late = self.counts.late.saturating_add(1);
+        self.late_at = Some(received);
+    }
+
+    /// Whether that nothing comes says that nothing happened: of a live stream of events whose events have come in time of late.
+    pub(super) fn is_silent(&self, now: LslTime) -> bool {
+        let is_late = self.late_at.is_some_and(|late| (now - late).0 < LATE_REMEMBERED);
+        self.settings.binning == Binning::Events && self.health == StreamHealth::Live && !is_late
     }
 
     /// Whether all samples that the rate promises for the bin are here, and the next is due clearly past its end.

@@ -25,6 +25,15 @@ pub(super) struct Examined {
     pub(super) failing: Option<Cause>,
 }
 
+/// Stages that settle.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SettlingStages {
+    /// Whose: the position of the stream in the configuration. Of several, the one that takes longest.
+    pub stream: usize,
+    /// For how long after the bin.
+    pub left: Seconds,
+}
+
 /// By what the bins of a run are examined. Allocates at construction only; whoever shows bins to models has one.
 #[derive(Clone, Debug)]
 pub struct Examiner {

@@ -154,6 +154,7 @@ impl Loop {
                 lost: 0,
                 late: 0,
                 generation: 0,
+                settling: None,
             }]),
             masked: ChannelMask::default(),
             commands: self.commands.drain(..).collect(),

@@ -226,6 +226,7 @@ impl Bench {
                 lost: 0,
                 late: 0,
                 generation: 0,
+                settling: None,
             }]),
             masked: ChannelMask::default(),
             commands: commands.iter().copied().collect(),

@@ -158,3 +158,99 @@ fn a_panic_that_was_caught_is_a_fault_and_the_next_ticks_go_on() {
     let task = Command::Request { mode: Mode::Control, resume: false, by: Actor::Task };
     assert_eq!(bench.tick(Some(ROW), &[task]).state, OutputState::Fault);
 }
+
+const NOTHING: [f64; CHANNELS] = [f64::NAN; CHANNELS];
+
+impl Bench {
+    /// Ticks for `seconds` of a stream whose stages declare that they settle for so long, of which comes `row`.
+    fn settle(&mut self, seconds: f64, row: [f64; CHANNELS]) -> Vec<TickOutput> {
+        let ticks = (seconds / WIDTH).round() as u32;
+        let of = |left: u32| {
+            let mut input = self.input(Some(row), &[]);
+            input.streams[0].settling = Some(Seconds(f64::from(left) * WIDTH));
+            self.engine.step(&input, &self.rows)
+        };
+        (0..ticks).rev().map(of).collect()
+    }
+}
+
+fn cause(output: &TickOutput) -> Option<Cause> {
+    output.reason.map(|reason| reason.cause)
+}
+
+#[test]
+fn filters_that_settle_as_they_declare_are_waited_for_and_control_begins_by_itself() {
+    let mut bench = Bench::with_model(Mode::Control);
+    bench.tick(Some(ROW), &[SWAP]);
+    for ticks in [bench.settle(3.0, NOTHING), bench.settle(3.0, NOTHING)] {
+        let shown = |output: &TickOutput| (output.state, cause(output));
+        assert!(ticks.iter().all(|output| shown(output) == (OutputState::Idle, Some(Cause::StagesSettle))));
+        assert!(ticks.iter().all(|output| output.velocity.0 == [0.0, 0.0] && output.incomplete));
+        let begun = bench.tick(Some(ROW), &[]);
+        assert_eq!((begun.state, begun.row_one, steps(&begun)), (OutputState::Control, true, Some(1.0)));
+        assert!((begun.velocity.0[0] - 0.04).abs() < 1e-12, "the gain ramps up");
+        // a short silence, after which the stages begin anew
+        assert_eq!(bench.silence(0.6).state, OutputState::Stale);
+    }
+}
+
+#[test]
+fn what_lasts_longer_than_stages_declare_waits_for_the_operator() {
+    // dead channels behind them
+    let mut bench = Bench::with_model(Mode::Control);
+    bench.tick(Some(ROW), &[SWAP]);
+    bench.settle(1.0, NOTHING);
+    for _ in 0..120 {
+        let output = bench.tick(Some(NOTHING), &[]);
+        assert_ne!(output.state, OutputState::Control);
+    }
+    let back = bench.tick(Some(ROW), &[]);
+    assert_eq!((back.state, cause(&back)), (OutputState::Stale, Some(Cause::AwaitsResume)));
+    // a long silence, before they settle or meanwhile
+    for settled in [0.0, 1.0] {
+        let mut bench = Bench::with_model(Mode::Control);
+        bench.tick(None, &[SWAP]);
+        bench.settle(settled, NOTHING);
+        assert_eq!(bench.silence(2.5).state, OutputState::Stale);
+        let settling = bench.settle(3.0, NOTHING);
+        let awaits = |output: &TickOutput| cause(output) == Some(Cause::AwaitsResume);
+        assert!(settling.iter().all(awaits));
+        assert!(awaits(&bench.tick(Some(ROW), &[])));
+    }
+    // the local clock counts as well
+    let mut bench = Bench::with_model(Mode::Control);
+    bench.tick(Some(NOTHING), &[SWAP, Command::InputWasSilent]);
+    bench.settle(1.0, NOTHING);
+    assert_eq!(cause(&bench.tick(Some(ROW), &[])), Some(Cause::AwaitsResume));
+}
+
+#[test]
+fn a_settling_too_short_to_be_seen_is_not_shown_and_values_that_are_there_are_decoded() {
+    let mut bench = Bench::with_model(Mode::Control);
+    bench.tick(Some(ROW), &[SWAP]);
+    let short = bench.settle(0.1, NOTHING);
+    assert!(short.iter().all(|output| output.state == OutputState::Control && output.incomplete));
+    assert!(bench.settle(3.0, ROW).iter().all(|output| output.state == OutputState::Control));
+}
+
+#[test]
+fn a_dead_stream_beside_one_that_settles_is_not_excused() {
+    let stream = StreamFeatures::of_channels(Binning::Sample, CHANNELS, None);
+    let features = vec![stream.clone(), stream];
+    let mut bench = Bench::of(EngineSettings { features, ..settings(Mode::Control) });
+    let mut of = |settling: [Option<Seconds>; 2]| {
+        let mut input = bench.input(Some(NOTHING), &[]);
+        input.streams[0].settling = settling[0];
+        let other = StreamTick { settling: settling[1], ..input.streams[0].clone() };
+        input.streams.push(other);
+        bench.engine.step(&input, &bench.rows)
+    };
+    let settling = Some(Seconds(3.0));
+    let both = of([settling, settling]);
+    assert_eq!((both.state, cause(&both)), (OutputState::Idle, Some(Cause::StagesSettle)));
+    for _ in 0..10 {
+        of([settling, None]);
+    }
+    let one = of([settling, None]);
+    assert_eq!((one.state, cause(&one)), (OutputState::Stale, Some(Cause::ChannelsMasked)));
+}

@@ -81,6 +81,7 @@ fn tick(seq: u64, incidents: Incidents) -> (TickInput, Row) {
         lost: 0,
         late: 0,
         generation: 0,
+        settling: None,
     });
     if (880..890).contains(&seq) {
         assert!(input.masked.mask(0, 1));

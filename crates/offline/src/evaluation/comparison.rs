@@ -45,6 +45,8 @@ pub struct Comparison {
     pub bin_ms: f64,
     /// What was assumed of the files and left out.
     pub remarks: Vec<String>,
+    /// Whether any test row is known to be from a closed loop.
+    pub closed_loop: bool,
     /// Names of the channels.
     pub channel_names: Vec<String>,
     /// Of each split.
@@ -366,10 +368,10 @@ impl Comparison {
         sensitivity::top_channels(&ratios)
     }
 
-    /// The median speed of a split's training states; infinite without training rows.
+    /// The speed above which a split's rows count as moving; infinite without training rows.
     #[must_use]
     pub fn least_speed(states: Option<&DMatrix<f64>>) -> f64 {
-        states.map_or(f64::INFINITY, accuracy::median_speed)
+        states.map_or(f64::INFINITY, accuracy::least_speed)
     }
 }
 

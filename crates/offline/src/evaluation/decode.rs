@@ -102,7 +102,7 @@ impl Decoding<'_> {
     ) -> anyhow::Result<Decoded> {
         let width = tables.features.width;
         let bin = Seconds::from_millis(tables.bin_ms);
-        // rows further apart than any live bin have no live counterpart; gaps are then counted in rows
+        // rows further apart than any live bin have no live counterpart
         let live = self.live.bin_ms.contains(&tables.bin_ms);
         let stream = StreamBinning {
             binning: Binning::Sample,
@@ -129,11 +129,7 @@ impl Decoding<'_> {
         let mut engine = Engine::new(EngineSettings {
             features: vec![StreamFeatures::of_channels(Binning::Sample, width, None)],
             max_masked: 0.25,
-            restart_after: if live {
-                self.live.restart_after
-            } else {
-                Seconds::from_millis(3.0 * tables.bin_ms)
-            },
+            restart_after: self.live.restart_after(tables.bin_ms),
             stale_after: Seconds(f64::INFINITY),
             auto_resume: Seconds(f64::INFINITY),
             start: Mode::Idle,

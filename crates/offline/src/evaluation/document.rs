@@ -40,6 +40,15 @@ pub fn document(comparison: &Comparison, intervals: Option<&Intervals>, chance: 
     } else if comparison.splits.folded() {
         put("folds", comparison.splits.splits.iter().map(|split| range(&split.test)).collect());
     }
+    if let Some(trials) = &comparison.splits.whole_trials {
+        let splits = comparison.splits.splits.iter().map(|split| {
+            let train: usize = split.train.iter().map(|rows| trials.count(rows)).sum();
+            json!({ "train": train, "test": trials.count(&split.test) })
+        });
+        let by = if trials.numbered { "task" } else { "gaps" };
+        let splits: Vec<Value> = splits.collect();
+        put("whole_trials", json!({ "by": by, "trials": trials.starts.len(), "splits": splits }));
+    }
     if chance {
         put("chance", json!({ "shifts": SHIFTS, "least_shift": LEAST_SHIFT }));
     }

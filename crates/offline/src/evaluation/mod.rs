@@ -10,6 +10,7 @@ pub mod predictions;
 pub mod runs;
 pub mod split;
 pub mod text;
+pub mod trials;
 
 use kalmind_filter::DecoderSpec;
 use kalmind_types::FeatureLayout;
@@ -76,6 +77,9 @@ impl<'a> Evaluation<'a> {
         let shared = splits.splits.iter().filter_map(|split| shared_rows(split, &recordings, &tables));
         let shared: Vec<String> = shared.collect();
         tables.remarks.extend(shared);
+        tables.remarks.extend(splits.by_trials());
+        let tests: Vec<_> = splits.splits.iter().map(|split| split.test.clone()).collect();
+        tables.remarks.extend(trials::carried_over(&tables, &tests, &options.live));
         for remark in &tables.remarks {
             host.note(&format!("note: {remark}"));
         }
@@ -90,6 +94,7 @@ impl<'a> Evaluation<'a> {
             components: tables.states.columns.clone().unwrap_or_else(|| default_names(tables.states.width)),
             bin_ms: tables.bin_ms,
             remarks: tables.remarks.clone(),
+            closed_loop: splits.splits.iter().any(|split| tables.from_closed_loop(&split.test)),
             channel_names,
             channel_facts,
             perturbations,

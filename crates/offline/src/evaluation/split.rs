@@ -3,6 +3,7 @@
 use std::{ops::Range, path::PathBuf};
 
 use crate::{
+    evaluation::trials::Trials,
     options::{Division, EvaluateOptions},
     tables::{Tables, same_file},
 };
@@ -50,6 +51,8 @@ pub struct Splits {
     pub scheme: Scheme,
     /// At least one.
     pub splits: Vec<Split>,
+    /// The trials, where rows were divided between them alone.
+    pub whole_trials: Option<Trials>,
 }
 
 impl Splits {
@@ -58,9 +61,10 @@ impl Splits {
     /// # Errors
     /// A range that is not in the tables, fewer rows than folds need, or recordings that leave nothing to train on.
     pub fn of(options: &EvaluateOptions, tables: &Tables) -> anyhow::Result<Self> {
+        let trials = options.whole_trials.then(|| Trials::of(tables));
         match &options.division {
-            Division::Rows { train, test } => Self::rows(train.as_ref(), test, tables),
-            Division::Folds { rows, folds } => Self::folds(rows.as_ref(), tables, *folds),
+            Division::Rows { train, test } => Self::rows(train.as_ref(), test, tables, trials),
+            Division::Folds { rows, folds } => Self::folds(rows.as_ref(), tables, *folds, trials),
             Division::Files(files) => Self::files(files, tables, options.model().is_some()),
             Division::LeaveOneOut => {
                 anyhow::ensure!(
@@ -70,29 +74,44 @@ impl Splits {
                 );
                 let splits =
                     (0..tables.parts.len()).map(|recording| leaving_out(tables, &[recording], recording));
-                Ok(Self { scheme: Scheme::LeaveOneOut, splits: splits.collect() })
+                Ok(Self { scheme: Scheme::LeaveOneOut, splits: splits.collect(), whole_trials: None })
             }
         }
     }
 
-    fn rows(train: Option<&Range<usize>>, test: &Range<usize>, tables: &Tables) -> anyhow::Result<Self> {
+    fn rows(
+        train: Option<&Range<usize>>,
+        test: &Range<usize>,
+        tables: &Tables,
+        trials: Option<Trials>,
+    ) -> anyhow::Result<Self> {
         let mut splits = Vec::new();
         for recording in 0..tables.parts.len() {
-            let train = train.map(|rows| tables.range(recording, "--train", rows)).transpose()?;
-            let test = tables.range(recording, "--test", test)?;
+            let rows = |option, rows| asked_rows(tables, recording, option, rows, trials.as_ref());
+            let train = train.map(|train| rows("--train", train)).transpose()?;
+            let test = rows("--test", test)?;
             splits.push(Split { recording, fold: 0, train: train.into_iter().collect(), test });
         }
-        // counted in each recording they are the same
-        let scheme = Scheme::Rows { train: splits[0].train.first().cloned(), test: splits[0].test.clone() };
-        Ok(Self { scheme, splits })
+        // counted in each recording they are the same, unless they were moved to each one's trials
+        let scheme = if tables.parts.len() == 1 {
+            Scheme::Rows { train: splits[0].train.first().cloned(), test: splits[0].test.clone() }
+        } else {
+            Scheme::Rows { train: train.cloned(), test: test.clone() }
+        };
+        Ok(Self { scheme, splits, whole_trials: trials })
     }
 
-    fn folds(asked: Option<&Range<usize>>, tables: &Tables, folds: usize) -> anyhow::Result<Self> {
+    fn folds(
+        asked: Option<&Range<usize>>,
+        tables: &Tables,
+        folds: usize,
+        trials: Option<Trials>,
+    ) -> anyhow::Result<Self> {
         let mut splits = Vec::new();
         let mut cut = None;
         for (recording, part) in tables.parts.iter().enumerate() {
             let rows = match asked {
-                Some(rows) => tables.range(recording, "--train", rows)?,
+                Some(rows) => asked_rows(tables, recording, "--train", rows, trials.as_ref())?,
                 None => part.rows.clone(),
             };
             anyhow::ensure!(
@@ -101,11 +120,15 @@ impl Splits {
                 rows.len(),
                 part.file.display()
             );
-            splits.extend(blocked_folds(recording, &rows, folds));
+            let edges = match &trials {
+                Some(trials) => trials.fold_edges(&rows, folds)?,
+                None => (0..=folds).map(|fold| rows.start + fold * rows.len() / folds).collect(),
+            };
+            splits.extend(blocked_folds(recording, &edges));
             cut.get_or_insert(rows.start - part.rows.start..rows.end - part.rows.start);
         }
         let rows = cut.filter(|_| asked.is_some() || tables.parts.len() == 1);
-        Ok(Self { scheme: Scheme::Folds { rows, folds }, splits })
+        Ok(Self { scheme: Scheme::Folds { rows, folds }, splits, whole_trials: trials })
     }
 
     fn files(files: &[PathBuf], tables: &Tables, fitted: bool) -> anyhow::Result<Self> {
@@ -127,7 +150,27 @@ impl Splits {
             }
             split
         });
-        Ok(Self { scheme: Scheme::Files, splits: splits.collect() })
+        Ok(Self { scheme: Scheme::Files, splits: splits.collect(), whole_trials: None })
+    }
+
+    /// How rows were divided between trials, in words; `None` where they were divided anywhere.
+    #[must_use]
+    pub fn by_trials(&self) -> Option<String> {
+        let trials = self.whole_trials.as_ref()?;
+        let tested: Vec<String> =
+            self.splits.iter().map(|split| trials.count(&split.test).to_string()).collect();
+        let trained = match self.splits.as_slice() {
+            [Split { train, .. }] if !train.is_empty() => {
+                format!(", {} trained", train.iter().map(|rows| trials.count(rows)).sum::<usize>())
+            }
+            _ => String::new(),
+        };
+        Some(format!(
+            "rows are divided between trials: {} trials by {}{trained}, {} tested",
+            trials.starts.len(),
+            trials.ended_by(),
+            tested.join(" + ")
+        ))
     }
 
     /// Whether figures are means over several splits.
@@ -162,13 +205,27 @@ fn leaving_out(tables: &Tables, without: &[usize], recording: usize) -> Split {
     }
 }
 
-/// Contiguous blocks, as equal as can be; each tests what was fitted to the others.
-fn blocked_folds(recording: usize, rows: &Range<usize>, folds: usize) -> Vec<Split> {
-    let edge = |fold: usize| rows.start + fold * rows.len() / folds;
-    (0..folds)
-        .map(|fold| {
-            let test = edge(fold)..edge(fold + 1);
-            let train = [rows.start..test.start, test.end..rows.end];
+/// Rows of a recording that an option asks for, moved to whole trials where these are given.
+fn asked_rows(
+    tables: &Tables,
+    recording: usize,
+    option: &'static str,
+    rows: &Range<usize>,
+    trials: Option<&Trials>,
+) -> anyhow::Result<Range<usize>> {
+    let rows = tables.range(recording, option, rows)?;
+    trials.map_or(Ok(rows.clone()), |trials| trials.whole(option, &rows, &tables.parts[recording].rows))
+}
+
+/// Contiguous blocks between edges; each tests what was fitted to the others.
+fn blocked_folds(recording: usize, edges: &[usize]) -> Vec<Split> {
+    let (Some(&first), Some(&last)) = (edges.first(), edges.last()) else { return Vec::new() };
+    edges
+        .windows(2)
+        .enumerate()
+        .map(|(fold, block)| {
+            let test = block[0]..block[1];
+            let train = [first..test.start, test.end..last];
             let train = train.into_iter().filter(|range| !range.is_empty()).collect();
             Split { recording, fold, train, test }
         })
@@ -181,7 +238,7 @@ mod tests {
 
     #[test]
     fn folds_are_contiguous_and_every_row_is_tested_once() {
-        let splits = blocked_folds(0, &(100..203), 5);
+        let splits = blocked_folds(0, &[100, 120, 141, 161, 182, 203]);
         let mut at = 100;
         for Split { train, test, .. } in &splits {
             assert_eq!(test.start, at);

@@ -45,10 +45,25 @@ pub enum FeaturesError {
         /// What its stamps say.
         measured_hz: f64,
     },
-    /// There is no sample in the stretch of rest.
+    /// The stretch of rest is not in it.
     #[error(
-        "stream \"{key}\" has no valid samples in the stretch: the recording has {received} samples between {from_s} and {to_s} s from \
-         its first one, and none is valid before filters have settled. --from and --to say which seconds of it are rest"
+        "stream \"{key}\": the stretch from {from_s} to {to_s} s is not in the recording, which ends {length_s:.1} s after its first \
+         sample: --from and --to say which seconds of it are rest"
+    )]
+    NoStretch {
+        /// Its key.
+        key: String,
+        /// The stretch, in seconds from the first sample.
+        from_s: f64,
+        /// Likewise.
+        to_s: f64,
+        /// How long the recording is.
+        length_s: f64,
+    },
+    /// There is no valid sample in the stretch of rest.
+    #[error(
+        "stream \"{key}\": none of the {received} samples between {from_s} and {to_s} s from the first one is valid: they are too few, or \
+         no numbers, and filters have to settle before ({settling_s:.1} s). Take a longer stretch by --from and --to"
     )]
     NoReference {
         /// Its key.
@@ -59,6 +74,8 @@ pub enum FeaturesError {
         to_s: f64,
         /// Samples in it.
         received: u64,
+        /// How long the stages before settle.
+        settling_s: f64,
     },
     /// What is asked for cannot be learnt.
     #[error("stream \"{key}\": {problem}")]

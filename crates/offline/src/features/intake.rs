@@ -31,6 +31,8 @@ pub struct Crossing {
 /// A sample that waits for its bin.
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
+    /// Which of the stream's samples it describes.
+    index: u64,
     stamp: StreamTime,
     /// What brings it to the recorder's clock.
     offset: f64,
@@ -162,9 +164,13 @@ impl Intake {
         }
         let Self { corrections, stages, crossings, waiting, values: queue, row, next, place, .. } = self;
         let given = values.rows(self.channels, rows.start, rows.end);
-        let stamped: Vec<Waiting> = stamps[rows]
-            .iter()
-            .map(|stamp| Waiting { stamp: StreamTime(*stamp), offset: corrections.at(*stamp) })
+        let stamped: Vec<Waiting> = (*next..)
+            .zip(&stamps[rows])
+            .map(|(index, stamp)| Waiting {
+                index,
+                stamp: StreamTime(*stamp),
+                offset: corrections.at(*stamp),
+            })
             .collect();
         if let Some(crossings) = crossings {
             crossings.take(*next, missing, &stamped, given, |at, values, invalid| {
@@ -199,10 +205,15 @@ impl Intake {
         self.waiting.back().map(|waiting| waiting.stamp.corrected(Seconds(waiting.offset)))
     }
 
+    /// Which of the stream's samples the one that comes next describes, counted from the file's first.
+    pub(super) fn front_index(&self) -> Option<u64> {
+        Some(self.waiting.front()?.index)
+    }
+
     /// The sample that comes next, as a block.
     pub(super) fn pop(&mut self) -> Option<Box<SampleBlock>> {
         let received = self.front()?;
-        let Waiting { stamp, offset } = self.waiting.pop_front()?;
+        let Waiting { stamp, offset, .. } = self.waiting.pop_front()?;
         let mut block = self.spare.pop().unwrap_or_else(|| {
             Box::new(SampleBlock::with_capacity(kalmind_types::NumberFormat::Double64, self.width, 1))
         });
@@ -230,6 +241,11 @@ impl Intake {
         let measured = *rates.get(rates.len() / 2)?;
         let is_judged = self.rate_hz > 0.0 && rates.len() >= LEAST_STRETCHES;
         (is_judged && (measured / self.rate_hz - 1.0).abs() > tolerance).then_some(measured)
+    }
+
+    /// How long its stages settle after a start, in seconds; none without stages.
+    pub(super) fn settling_s(&self) -> Option<f64> {
+        self.stages.as_ref().map(|stages| stages.stream.chain().settling() as f64 * stages.period)
     }
 
     /// What was made of gaps and values that are no numbers, a sentence each.
@@ -273,7 +289,7 @@ impl IntakeCounts {
 #[derive(Debug)]
 struct Derived {
     stream: DerivedStream,
-    stamps: VecDeque<(u64, Waiting)>,
+    stamps: VecDeque<Waiting>,
     output: Rows,
     period: f64,
 }
@@ -289,7 +305,7 @@ impl Derived {
         let output = Rows::with_capacity(chain.signal().outputs.len(), 0);
         let mut stream = DerivedStream::new(chain, channels, rate_hz);
         if stages.channel_health {
-            stream = stream.with_channel_health(settings);
+            stream = stream.with_channel_health(settings).unwatched(&stages.unwatched);
         }
         Ok(Self { stream, stamps: VecDeque::new(), output, period: 1.0 / rate_hz })
     }
@@ -303,13 +319,13 @@ impl Derived {
         rows: SampleRows<'_>,
         mut show: impl FnMut(Waiting, &[f64], &[bool]),
     ) {
-        self.stamps.extend((first..).zip(stamps.iter().copied()));
+        self.stamps.extend(stamps);
         self.output.clear();
         self.stream.take(first, missing, rows, &mut self.output);
         self.stream.log().clear();
         for row in self.output.iter() {
-            while self.stamps.pop_front_if(|(index, _)| *index < row.mark.index).is_some() {}
-            let Some((_, at)) = self.stamps.front().copied() else { break };
+            while self.stamps.pop_front_if(|stamp| stamp.index < row.mark.index).is_some() {}
+            let Some(at) = self.stamps.front().copied() else { break };
             let held = f64::from(row.mark.held) * self.period;
             show(Waiting { stamp: StreamTime(at.stamp.0 + held), ..at }, row.values, row.invalid);
         }

@@ -1,11 +1,12 @@
 //! What a stretch of rest fixes of one stage: thresholds, dead and quietest channels, weights.
 
-use core::ops::Range;
-
 use kalmind_fitting::regression_reference;
 use kalmind_signal::{ChannelName, ReferenceKind, StageSettings};
 
-use super::reference_document::{AverageBy, ReferenceOptions, ScaleBy};
+use super::{
+    pieces::{FlatPieces, Pieces},
+    reference_document::{AverageBy, ReferenceOptions, ScaleBy},
+};
 
 /// A channel whose root mean square is less than this part of the median channel's is dead.
 const DEAD: f64 = 1e-3;
@@ -20,6 +21,9 @@ pub(super) struct Gathered {
     pub(super) channels: usize,
     /// Kept rows, one after the other; NaN where a value is not valid.
     pub(super) rows: Vec<f64>,
+    /// The piece of the stretch that each of these is in, and what came in each.
+    pieces_of_rows: Vec<usize>,
+    pub(super) pieces: Pieces,
     /// Sums of squares, and how many.
     squares: Vec<(f64, u64)>,
     /// Samples so far, of which each `every`th is kept.
@@ -29,8 +33,14 @@ pub(super) struct Gathered {
 
 impl Gathered {
     /// Nothing yet, of so many channels.
-    pub(super) fn new(channels: usize) -> Self {
-        Self { channels, rows: Vec::new(), squares: vec![(0.0, 0); channels], count: 0, every: 1 }
+    pub(super) fn new(channels: usize, pieces: Pieces) -> Self {
+        let (rows, squares) = (Vec::new(), vec![(0.0, 0); channels]);
+        Self { channels, rows, pieces_of_rows: Vec::new(), pieces, squares, count: 0, every: 1 }
+    }
+
+    /// The same, of which no rows are kept but the first.
+    pub(super) fn without_rows(self) -> Self {
+        Self { every: u64::MAX, ..self }
     }
 
     /// Whether no channel has a valid value.
@@ -38,8 +48,10 @@ impl Gathered {
         self.squares.iter().all(|(_, count)| *count == 0)
     }
 
-    /// Takes a sample in.
-    pub(super) fn take(&mut self, values: &[f64]) {
+    /// Takes a sample in, which belongs to this one as it was received.
+    pub(super) fn take(&mut self, index: u64, values: &[f64]) {
+        let piece = self.pieces.of(index);
+        self.pieces.take(piece, values);
         for ((sum, count), value) in
             self.squares.iter_mut().zip(values).filter(|(_, value)| value.is_finite())
         {
@@ -47,6 +59,7 @@ impl Gathered {
         }
         if self.count.is_multiple_of(self.every) {
             self.rows.extend_from_slice(values);
+            self.pieces_of_rows.push(piece);
         }
         self.count += 1;
         if self.rows.len() >= 2 * KEPT_ROWS * self.channels.max(1) {
@@ -61,24 +74,29 @@ impl Gathered {
         for row in 1..kept {
             let from = 2 * row * channels;
             self.rows.copy_within(from..from + channels, row * channels);
+            self.pieces_of_rows[row] = self.pieces_of_rows[2 * row];
         }
+        self.pieces_of_rows.truncate(kept);
         self.rows.truncate(kept * channels);
         self.every *= 2;
     }
 
-    /// The root mean square of each channel; 0 without a valid value.
-    fn root_mean_squares(&self) -> Vec<f64> {
-        self.squares
-            .iter()
-            .map(|(sum, count)| if *count > 0 { (sum / *count as f64).sqrt() } else { 0.0 })
-            .collect()
+    /// The root mean square of each channel, where it was not flat; 0 without a valid value.
+    fn root_mean_squares(&self, flat: &FlatPieces) -> Vec<f64> {
+        let of = |(channel, (sum, count)): (usize, &(f64, u64))| match count {
+            0 => 0.0,
+            _ if flat.is_ever(channel) => self.pieces.root_mean_square(channel, flat),
+            _ => (sum / *count as f64).sqrt(),
+        };
+        self.squares.iter().enumerate().map(of).collect()
     }
 
-    /// The median absolute deviation of each channel from its median, as a standard deviation.
-    fn deviations(&self) -> Vec<f64> {
+    /// The median absolute deviation of each channel from its median, where it was not flat, as a standard deviation.
+    fn deviations(&self, flat: &FlatPieces) -> Vec<f64> {
         let of = |channel: usize| {
-            let values = self.rows.iter().skip(channel).step_by(self.channels);
-            let mut values: Vec<f64> = values.copied().filter(|value| value.is_finite()).collect();
+            let values = self.rows.iter().skip(channel).step_by(self.channels).zip(&self.pieces_of_rows);
+            let alive = values.filter(|(value, piece)| value.is_finite() && !flat.is(channel, **piece));
+            let mut values: Vec<f64> = alive.map(|(value, _)| *value).collect();
             let middle = median(&mut values);
             for value in &mut values {
                 *value = (*value - middle).abs();
@@ -123,26 +141,36 @@ pub fn unlearnt(stage: &StageSettings) -> StageSettings {
 pub(super) fn learn(
     stage: &mut StageSettings,
     gathered: &Gathered,
+    flat: &FlatPieces,
     options: &ReferenceOptions,
     name: &dyn Fn(usize) -> String,
 ) -> Result<Vec<String>, String> {
-    let sizes = gathered.root_mean_squares();
+    let sizes = gathered.root_mean_squares(flat);
     let usual = median(&mut sizes.clone());
-    let is_dead = |channel: &usize| sizes.get(*channel).is_none_or(|size| *size <= DEAD * usual);
+    let is_dead = |channel: &usize| {
+        flat.is_dead(*channel) || sizes.get(*channel).is_none_or(|size| *size <= DEAD * usual)
+    };
     let dead: Vec<usize> = (0..gathered.channels).filter(is_dead).collect();
+    let dead_one = |channel: usize| {
+        let how_long = flat.told(channel).map(|told| format!(" ({told})")).unwrap_or_default();
+        format!("channel {} is dead{how_long}", name(channel))
+    };
     let mut told = Vec::new();
     match stage {
         StageSettings::Spikes(spikes) => {
             let mut scales = match options.scale {
                 ScaleBy::Rms => sizes.clone(),
-                ScaleBy::Mad => gathered.deviations(),
+                ScaleBy::Mad => gathered.deviations(flat),
             };
             for channel in &dead {
                 scales[*channel] = 0.0;
-                told.push(format!(
-                    "channel {} is dead: it has no threshold, and no valid count",
-                    name(*channel)
-                ));
+                told.push(format!("{}: it has no threshold, and no valid count", dead_one(*channel)));
+            }
+            for channel in (0..gathered.channels).filter(|channel| !dead.contains(channel)) {
+                if let Some(how_long) = flat.told(channel) {
+                    let name = name(channel);
+                    told.push(format!("channel {name} was {how_long}: its threshold is of the rest of them"));
+                }
             }
             spikes.scales = scales;
         }
@@ -150,13 +178,10 @@ pub(super) fn learn(
             for channel in &dead {
                 if !reference.excluded.contains(&ChannelName::Index(*channel)) {
                     reference.excluded.push(ChannelName::Index(*channel));
-                    told.push(format!("channel {} is dead: it is left out of the reference", name(*channel)));
+                    told.push(format!("{}: it is left out of the reference", dead_one(*channel)));
                 }
             }
-            let arrays: Vec<Range<usize>> = match reference.arrays.as_slice() {
-                [] => core::iter::once(0..gathered.channels).collect(),
-                arrays => arrays.iter().map(|[first, end]| *first..*end).collect(),
-            };
+            let arrays = reference.members(gathered.channels);
             let excluded: Vec<usize> = (0..gathered.channels)
                 .filter(|channel| {
                     let is_named = |excluded: &ChannelName| match excluded {
@@ -167,14 +192,17 @@ pub(super) fn learn(
                 })
                 .collect();
             if reference.kind == ReferenceKind::Regression || options.average == AverageBy::Regression {
-                // a row in which a channel is not valid says nothing of how they go together
+                // a row in which a channel is not valid, or flat, says nothing of how they go together
                 let whole: Vec<f64> = gathered
                     .rows
                     .chunks_exact(gathered.channels)
-                    .filter(|row| {
-                        row.iter().enumerate().all(|(at, value)| value.is_finite() || excluded.contains(&at))
+                    .zip(&gathered.pieces_of_rows)
+                    .filter(|(row, piece)| {
+                        row.iter().enumerate().all(|(at, value)| {
+                            excluded.contains(&at) || (value.is_finite() && !flat.is(at, **piece))
+                        })
                     })
-                    .flat_map(|row| row.iter().map(|value| if value.is_finite() { *value } else { 0.0 }))
+                    .flat_map(|(row, _)| row.iter().map(|value| if value.is_finite() { *value } else { 0.0 }))
                     .collect();
                 let learnt =
                     regression_reference(&whole, gathered.channels, &arrays, &excluded, options.ridge)
@@ -194,7 +222,7 @@ pub(super) fn learn(
                 reference.average_of.clear();
                 for array in arrays {
                     let mut members: Vec<usize> =
-                        array.filter(|channel| !excluded.contains(channel)).collect();
+                        array.into_iter().filter(|channel| !excluded.contains(channel)).collect();
                     members.sort_by(|one, other| sizes[*one].total_cmp(&sizes[*other]).then(one.cmp(other)));
                     members.truncate(options.quietest.max(1));
                     members.sort_unstable();

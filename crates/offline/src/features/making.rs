@@ -1,6 +1,6 @@
 //! Features made of a recording, bin by bin.
 
-use std::{ops::ControlFlow, path::Path};
+use std::{collections::VecDeque, ops::ControlFlow, path::Path};
 
 use encoding_rs::Encoding;
 use kalmind_engine::{Binner, Engine};
@@ -8,17 +8,20 @@ use kalmind_recording::{
     signals::{read_streams, visit_streams},
     xdf::{Problem, recording::SampleChunk, samples::Values},
 };
-use kalmind_types::{LslTime, TickInput};
+use kalmind_types::{Binning, LslTime, StreamHealth, TickInput};
 
 use super::{
     FeaturePlan, FeaturesError,
     intake::{Crossing, Intake},
+    reach::out_of_reach,
 };
 use crate::host::Host;
 
 /// How far ahead of the others the samples of a stream may stand in the file, in seconds: recorders write them as they come.
 /// Those of a stream that are further behind are late, and counted.
 const READ_AHEAD: f64 = 30.0;
+/// Filters that settle for less are not worth a word, in seconds.
+const SHORT_S: f64 = 0.1;
 /// Problems of a file that are told one by one.
 const TOLD: usize = 20;
 
@@ -56,16 +59,23 @@ pub fn make_features(
         engine: Engine::new(plan.engine.clone())?,
         input: TickInput::empty(),
         intakes: Vec::new(),
+        reached: VecDeque::new(),
+        healths: vec![StreamHealth::Live; plan.streams.len()],
         now: LslTime(f64::NEG_INFINITY),
         rows: (0, 0),
     };
     for (place, stream) in plan.streams.iter().enumerate() {
         let offsets = stream_of(stream.id).map(|stream| stream.clock_offsets.as_slice()).unwrap_or_default();
+        if plan.binner.streams.get(place).is_some_and(|stream| stream.binning == Binning::Events) {
+            let changes = |(from, to)| [(from, place, StreamHealth::Lost), (to, place, StreamHealth::Live)];
+            making.reached.extend(out_of_reach(offsets).into_iter().flat_map(changes));
+        }
         let intake = Intake::new(place, stream, offsets, crossings.is_some());
         making
             .intakes
-            .push(intake.map_err(|error| FeaturesError::Stages { key: stream.key.clone(), error })?);
+            .push(intake.map_err(|error| FeaturesError::Stages { key: stream.called.clone(), error })?);
     }
+    making.reached.make_contiguous().sort_by(|(one, ..), (other, ..)| one.0.total_cmp(&other.0));
     let wanted: Vec<_> = plan.streams.iter().filter_map(|stream| stream_of(stream.id)).collect();
     let mut progress = host.bytes();
     let mut tell = |crossing: Crossing| {
@@ -119,6 +129,9 @@ struct Making {
     engine: Engine,
     input: TickInput,
     intakes: Vec<Intake>,
+    /// When streams of events go out of reach and come back, in order, and how each stands: their silence counts as nothing happening.
+    reached: VecDeque<(LslTime, usize, StreamHealth)>,
+    healths: Vec<StreamHealth>,
     /// Time of the newest sample that was given to bins: it counts as received then.
     now: LslTime,
     /// Rows, and how many of them are incomplete.
@@ -130,18 +143,30 @@ impl Making {
     fn go_on(&mut self, plan: &FeaturePlan, is_end: bool, show: &mut dyn FnMut(&FeatureRow<'_>)) {
         while let Some(place) = self.next(plan, is_end) {
             let Some(block) = self.intakes[place].pop() else { return };
-            // another stream's may stand later in the file
-            self.now = LslTime(self.now.0.max(block.received.0));
-            self.binner.accept(place, block);
-            while self.binner.close_next(self.now, &[], &mut self.input) {
-                let incomplete = self.engine.step(&self.input, &self.binner).incomplete;
-                self.rows = (self.rows.0 + 1, self.rows.1 + u64::from(incomplete));
-                let TickInput { time, epoch, .. } = self.input;
-                show(&FeatureRow { time, epoch, incomplete, values: self.engine.raw_features() });
+            let received = block.received;
+            while let Some((at, place, health)) = self.reached.pop_front_if(|(at, ..)| *at <= received) {
+                self.close(at, show);
+                self.healths[place] = health;
+                self.binner.set_health(place, health);
             }
-            let intakes = &mut self.intakes;
-            self.binner.release(|stream, block| intakes[stream].give_back(block));
+            self.binner.accept(place, block);
+            self.binner.set_health(place, self.healths[place]);
+            self.close(received, show);
         }
+    }
+
+    /// Closes what bins can be closed at a time.
+    fn close(&mut self, now: LslTime, show: &mut dyn FnMut(&FeatureRow<'_>)) {
+        // another stream's samples may stand later in the file
+        self.now = LslTime(self.now.0.max(now.0));
+        while self.binner.close_next(self.now, &[], &mut self.input) {
+            let incomplete = self.engine.step(&self.input, &self.binner).incomplete;
+            self.rows = (self.rows.0 + 1, self.rows.1 + u64::from(incomplete));
+            let TickInput { time, epoch, .. } = self.input;
+            show(&FeatureRow { time, epoch, incomplete, values: self.engine.raw_features() });
+        }
+        let intakes = &mut self.intakes;
+        self.binner.release(|stream, block| intakes[stream].give_back(block));
     }
 
     /// The stream whose sample comes next.
@@ -162,7 +187,7 @@ impl Making {
     fn end(self, plan: &FeaturePlan) -> Result<Vec<String>, FeaturesError> {
         for (intake, stream) in self.intakes.iter().zip(&plan.streams) {
             if let Some(measured_hz) = intake.other_rate(stream.rate_tolerance) {
-                let (key, nominal_hz) = (stream.key.clone(), stream.rate_hz);
+                let (key, nominal_hz) = (stream.called.clone(), stream.rate_hz);
                 return Err(FeaturesError::Rate { key, nominal_hz, measured_hz });
             }
         }
@@ -171,8 +196,16 @@ impl Making {
             let told = |(intake, stream): (&Intake, &super::FeatureStream)| {
                 let span = intake.counts.first.zip(intake.counts.last);
                 let when = span.map(|(first, last)| format!(", stamped {first:.3} to {last:.3} s"));
-                let (key, received) = (&stream.key, intake.counts.received);
-                format!("stream \"{key}\" has {received} samples{}", when.unwrap_or_default())
+                let (key, received) = (&stream.called, intake.counts.received);
+                let settling = intake.settling_s().filter(|settling| *settling >= SHORT_S);
+                let settling = settling.map(|settling| {
+                    format!(", of which none is valid before its filters have settled, after {settling:.1} s")
+                });
+                format!(
+                    "stream \"{key}\" has {received} samples{}{}",
+                    when.unwrap_or_default(),
+                    settling.unwrap_or_default()
+                )
             };
             return Err(FeaturesError::NoRows {
                 streams: self.intakes.iter().zip(&plan.streams).map(told).collect(),
@@ -180,11 +213,13 @@ impl Making {
         }
         let mut remarks = Vec::new();
         for (place, (intake, stream)) in self.intakes.iter().zip(&plan.streams).enumerate() {
-            remarks.extend(intake.remarks(&stream.key));
+            remarks.extend(intake.remarks(&stream.called));
             let late = self.binner.counts(place).late;
             if late > 0 {
-                remarks
-                    .push(format!("stream \"{}\": {late} samples came too late for their bin", stream.key));
+                remarks.push(format!(
+                    "stream \"{}\": {late} samples came too late for their bin",
+                    stream.called
+                ));
             }
         }
         if incomplete > 0 {

@@ -17,6 +17,8 @@ pub struct FeatureStages {
     pub raw: Signal,
     /// Whether channels are left out while they are not healthy.
     pub channel_health: bool,
+    /// Channels of which that is not told, as those that are masked anyway.
+    pub unwatched: Vec<usize>,
 }
 
 impl FeatureStages {
@@ -56,6 +58,8 @@ impl FeatureStages {
 pub struct FeatureStream {
     /// The name under which the configuration knows it.
     pub key: String,
+    /// The name by which people know it: the same, or the recorded stream's where the configuration has none.
+    pub called: String,
     /// The number by which the file knows it; none where it holds no such stream, and a run would go on without.
     pub id: Option<u32>,
     /// Its channels.
@@ -130,7 +134,7 @@ impl FeaturePlan {
         if let Some((own, other)) = others.next() {
             return Some(format!(
                 "its stream \"{}\" sends {} samples a second, that of the first recording {}",
-                own.key, other.rate_hz, own.rate_hz
+                own.called, other.rate_hz, own.rate_hz
             ));
         }
         (self.engine.features != other.engine.features)

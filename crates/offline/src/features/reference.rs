@@ -8,145 +8,154 @@ use kalmind_recording::{
     xdf::{
         recording::{Recorded, SampleChunk},
         samples::Values,
-        synchronization::ClockCorrections,
     },
 };
 use kalmind_signal::{ChainSettings, ReferenceKind, StageSettings};
 use kalmind_types::{LslTime, Samples};
 
 use super::{
-    FeaturePlan, FeatureStages, FeatureStream, FeaturesError,
+    FeaturePlan, FeatureStages, FeatureStream, FeaturesError, Stretch,
     intake::Intake,
     learning::{Gathered, learn},
     making::told_problems,
+    pieces::Pieces,
     reference_document::{AverageBy, ReferenceDocument, ReferenceOptions, ReferenceStream},
 };
 use crate::host::Host;
 
 /// So long before the stretch the stages begin to see samples.
 const LEAD_S: f64 = 60.0;
-/// The part of a stretch in a session that has to be in its recording.
+/// Below so many samples a second nothing is watched for channels that stand still.
+const WATCHED_FROM_HZ: f64 = 100.0;
+/// The part of a stretch that has to be in the recording.
 const LEAST_RECEIVED: f64 = 0.95;
 
-/// Learns what the stages of a recording's streams need, each from what the ones before give once these are fixed.
+/// Learns what the stages of a recording's streams need of a stretch, each from what the ones before give once these are fixed.
+/// Streams whose stages need nothing are not in the document.
 ///
 /// # Errors
 /// [`FeaturesError`].
 pub fn learn_reference(
     path: &Path,
     plan: &FeaturePlan,
+    stretch: &Stretch,
     options: &ReferenceOptions,
     encoding: Option<&'static Encoding>,
     host: &dyn Host,
 ) -> Result<ReferenceDocument, FeaturesError> {
     let recorded = read_headers(path, encoding)?;
-    let Learnt { streams, warnings: learnt, received } =
-        learn_all((path, &recorded), plan, options, encoding, host)?;
-    let mut warnings = told_problems(&recorded.problems);
-    warnings.extend(learnt);
-    let asked = options.to_s - options.from_s;
-    for (stream, received) in plan.streams.iter().filter(|stream| is_learnt_from(stream)).zip(received) {
-        let found = received as f64 / stream.rate_hz;
-        if asked.is_finite() && found < LEAST_RECEIVED * asked {
-            warnings.push(format!(
-                "stream \"{}\": {found:.1} s of the {asked:.1} s of rest are in the recording",
-                stream.key
-            ));
-        }
-    }
-    Ok(document(path, options, streams, warnings))
+    let mut document = learn_all((path, &recorded), plan, stretch, options, encoding, host)?;
+    let told = document.streams.iter().filter_map(|stream| {
+        let (found, asked) = seconds_of(stream, document.seconds);
+        let what = format!("{found:.1} s of the {asked:.1} s of rest are in the recording");
+        (asked.is_finite() && found < LEAST_RECEIVED * asked)
+            .then(|| format!("stream \"{}\": {what}", stream.key))
+    });
+    let told: Vec<String> = told.collect();
+    let learnt = core::mem::replace(&mut document.warnings, told_problems(&recorded.problems));
+    document.warnings.extend(learnt);
+    document.warnings.extend(told);
+    Ok(document)
 }
 
 /// The same of a stretch between two times on the recorder's clock, in a recording that is still being written and holds what
-/// came until then. `options` say all but when; the document says it in seconds of the recording, to the millisecond, so that
-/// [`learn_reference`] with these gives the same.
+/// came until then. The document says which samples of each stream that were, so that [`learn_reference`] with
+/// [`Stretch::Samples`] gives the same.
 ///
 /// # Errors
 /// [`FeaturesError`]; also where the stretch is not whole in the file.
 pub fn learn_rest(
     path: &Path,
     plan: &FeaturePlan,
-    [from, to]: [LslTime; 2],
+    times: [LslTime; 2],
     options: &ReferenceOptions,
     host: &dyn Host,
 ) -> Result<ReferenceDocument, FeaturesError> {
     // a file without its end has problems, which are none of the rest's
     let recorded = read_headers(path, None)?;
-    let not_whole = |key: &str, problem: String| FeaturesError::Reference { key: key.to_owned(), problem };
-    let mut options = ReferenceOptions { from_s: 0.0, to_s: f64::INFINITY, ..*options };
-    for stream in plan.streams.iter().filter(|stream| is_learnt_from(stream)) {
-        let first = first_time((path, &recorded), stream)?;
-        let Some(first) = first.filter(|first| *first <= from) else {
-            return Err(not_whole(&stream.key, "the recording begins after the rest did".to_owned()));
-        };
-        options.from_s = options.from_s.max(((from - first).0 * 1e3).ceil() / 1e3);
-        options.to_s = options.to_s.min(((to - first).0 * 1e3).floor() / 1e3);
-    }
-    let Learnt { streams, warnings, received } = learn_all((path, &recorded), plan, &options, None, host)?;
-    let seconds = (to - from).0;
-    for (stream, received) in plan.streams.iter().filter(|stream| is_learnt_from(stream)).zip(received) {
-        let received = received as f64 / stream.rate_hz;
-        if received < LEAST_RECEIVED * seconds {
-            let problem = format!("only {received:.1} s of the {seconds:.1} s of rest are in the recording");
-            return Err(not_whole(&stream.key, problem));
+    let document = learn_all((path, &recorded), plan, &Stretch::Clock(times), options, None, host)?;
+    let asked = (times[1] - times[0]).0;
+    for stream in &document.streams {
+        let (found, _) = seconds_of(stream, document.seconds);
+        if found < LEAST_RECEIVED * asked {
+            let problem = format!("only {found:.1} s of the {asked:.1} s of rest are in the recording");
+            return Err(FeaturesError::Reference { key: stream.key.clone(), problem });
         }
     }
-    Ok(document(path, &options, streams, warnings))
+    Ok(document)
 }
 
-/// What was learnt, and of how many samples as received each stream that something was learnt of.
-struct Learnt {
-    streams: Vec<ReferenceStream>,
-    warnings: Vec<String>,
-    received: Vec<u64>,
+/// How many seconds a stream's samples are, and how many were asked for.
+fn seconds_of(stream: &ReferenceStream, [from, to]: [f64; 2]) -> (f64, f64) {
+    let [first, end] = stream.samples;
+    (end.saturating_sub(first) as f64 / stream.rate_hz, to - from)
 }
 
 fn learn_all(
     (path, recorded): (&Path, &Recorded),
     plan: &FeaturePlan,
+    stretch: &Stretch,
     options: &ReferenceOptions,
     encoding: Option<&'static Encoding>,
     host: &dyn Host,
-) -> Result<Learnt, FeaturesError> {
-    let (mut streams, mut warnings, mut received) = (Vec::new(), Vec::new(), Vec::new());
-    for stream in &plan.streams {
-        let Some(stages) = &stream.stages else { continue };
+) -> Result<ReferenceDocument, FeaturesError> {
+    let with_stages = plan.streams.iter().filter_map(|stream| Some((stream, stream.stages.as_ref()?)));
+    let learnt_from: Vec<(&FeatureStream, &FeatureStages)> =
+        with_stages.filter(|(_, stages)| stages.settings.0.iter().any(is_learnt)).collect();
+    if learnt_from.is_empty() {
+        return Err(FeaturesError::NothingToLearn);
+    }
+    let of_plan: Vec<&FeatureStream> = learnt_from.iter().map(|(stream, _)| *stream).collect();
+    let found = stretch.find((path, recorded), &of_plan, encoding)?;
+    let (mut streams, mut warnings) = (Vec::new(), Vec::new());
+    let stretches = found.samples.into_iter().zip(found.lengths_s);
+    for ((stream, stages), (samples, length_s)) in learnt_from.into_iter().zip(stretches) {
         let mut settings: Vec<StageSettings> = Vec::new();
-        let mut of_stream = None;
+        // which channels were flat when, as they were received
+        let mut raw_flat = None;
         for stage in &stages.settings.0 {
             let mut stage = stage.clone();
             if is_learnt(&stage) {
                 let before = ChainSettings(settings.clone());
-                let (gathered, samples) =
-                    gather((path, recorded), stream, stages, &before, options, encoding, host)?;
-                of_stream = Some(samples);
+                let gather = |before: &ChainSettings, keeps_rows: bool| {
+                    gather((path, recorded), (stream, stages, before), samples, keeps_rows, encoding, host)
+                };
+                let (gathered, settling_s) = gather(&before, true)?;
                 if gathered.rows.len() < 2 * gathered.channels || gathered.is_without_values() {
-                    let ReferenceOptions { from_s, to_s, .. } = *options;
-                    let (key, received) = (stream.key.clone(), samples);
-                    return Err(FeaturesError::NoReference { key, from_s, to_s, received });
+                    let ([from_s, to_s], [first, end]) = (found.seconds, samples);
+                    let (key, received) = (stream.called.clone(), end.saturating_sub(first));
+                    return Err(if received == 0 {
+                        FeaturesError::NoStretch { key, from_s, to_s, length_s }
+                    } else {
+                        FeaturesError::NoReference { key, from_s, to_s, received, settling_s }
+                    });
                 }
                 let inputs = stages
                     .outputs_of(&before)
-                    .map_err(|error| FeaturesError::Stages { key: stream.key.clone(), error })?;
+                    .map_err(|error| FeaturesError::Stages { key: stream.called.clone(), error })?;
                 let name = |channel: usize| {
                     inputs.get(channel).map_or_else(String::new, |output| output.name.clone())
                 };
-                let told = learn(&mut stage, &gathered, options, &name)
-                    .map_err(|problem| FeaturesError::Reference { key: stream.key.clone(), problem })?;
-                warnings.extend(told.into_iter().map(|told| format!("stream \"{}\": {told}", stream.key)));
+                let raw_flat = match &mut raw_flat {
+                    Some(known) => known,
+                    known => known.insert(gather(&ChainSettings(Vec::new()), false)?.0.pieces.flat()),
+                };
+                let received =
+                    |channel: usize| stages.raw.outputs.iter().position(|raw| raw.name == name(channel));
+                let flat = gathered.pieces.flat().with(raw_flat, received);
+                let told = learn(&mut stage, &gathered, &flat, options, &name)
+                    .map_err(|problem| FeaturesError::Reference { key: stream.called.clone(), problem })?;
+                warnings.extend(told.into_iter().map(|told| format!("stream \"{}\": {told}", stream.called)));
             }
             settings.push(stage);
         }
-        received.extend(of_stream);
         streams.push(ReferenceStream {
             key: stream.key.clone(),
             rate_hz: stream.rate_hz,
+            samples,
             channels: stages.raw.outputs.iter().map(|output| output.name.clone()).collect(),
             stages: ChainSettings(settings),
         });
-    }
-    if received.is_empty() {
-        return Err(FeaturesError::NothingToLearn);
     }
     let is_reference =
         |stage: &StageSettings| matches!(stage, StageSettings::Reference(_)) && is_learnt(stage);
@@ -156,64 +165,13 @@ fn learn_all(
             "no stage averages channels, so nothing was made of what was asked for averages".to_owned(),
         );
     }
-    Ok(Learnt { streams, warnings, received })
-}
-
-fn document(
-    path: &Path,
-    options: &ReferenceOptions,
-    streams: Vec<ReferenceStream>,
-    warnings: Vec<String>,
-) -> ReferenceDocument {
     let recording = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let seconds = [options.from_s, options.to_s];
-    ReferenceDocument {
-        format: 1,
-        name: "rest".to_owned(),
-        made: None,
-        recording,
-        seconds,
-        streams,
-        warnings,
-    }
+    let (name, seconds) = ("rest".to_owned(), found.seconds);
+    Ok(ReferenceDocument { format: 1, name, made: None, recording, seconds, streams, warnings })
 }
 
 fn read_headers(path: &Path, encoding: Option<&'static Encoding>) -> Result<Recorded, FeaturesError> {
     read_streams(path, encoding).map_err(|source| FeaturesError::Unreadable { path: path.to_owned(), source })
-}
-
-/// When a stream's first sample was, on the recorder's clock; none where the file has none.
-fn first_time(
-    (path, recorded): (&Path, &Recorded),
-    stream: &FeatureStream,
-) -> Result<Option<LslTime>, FeaturesError> {
-    let Some(recorded) = recorded.streams.iter().find(|recorded| Some(recorded.id) == stream.id) else {
-        return Ok(None);
-    };
-    let mut first = None;
-    visit_streams(
-        path,
-        None,
-        |header| *header != recorded.header,
-        |SampleChunk { stream, stamps, .. }| {
-            let stamp = stamps.iter().copied().find(|stamp| stamp.is_finite());
-            match stamp.filter(|_| stream == recorded.id) {
-                None => ControlFlow::Continue(()),
-                found => {
-                    first = found;
-                    ControlFlow::Break(())
-                }
-            }
-        },
-    )
-    .map_err(|source| FeaturesError::Unreadable { path: path.to_owned(), source })?;
-    let corrected = |stamp: f64| LslTime(stamp + ClockCorrections::of(&recorded.clock_offsets).at(stamp));
-    Ok(first.map(corrected))
-}
-
-/// Whether any of a stream's stages takes anything from a stretch of rest.
-fn is_learnt_from(stream: &FeatureStream) -> bool {
-    stream.stages.as_ref().is_some_and(|stages| stages.settings.0.iter().any(is_learnt))
 }
 
 /// Whether a stage takes anything from a stretch of rest.
@@ -228,30 +186,35 @@ pub fn is_learnt(stage: &StageSettings) -> bool {
     }
 }
 
-/// The samples of the stretch, once these stages have made something of them, and how many were received in it.
+/// What these stages make of some of a stream's samples, and how long they settle; without rows, in which pieces of the stretch
+/// channels are flat alone.
 fn gather(
     (path, recorded): (&Path, &Recorded),
-    stream: &FeatureStream,
-    stages: &FeatureStages,
-    before: &ChainSettings,
-    options: &ReferenceOptions,
+    (stream, stages, before): (&FeatureStream, &FeatureStages, &ChainSettings),
+    [from, to]: [u64; 2],
+    keeps_rows: bool,
     encoding: Option<&'static Encoding>,
     host: &dyn Host,
-) -> Result<(Gathered, u64), FeaturesError> {
+) -> Result<(Gathered, f64), FeaturesError> {
+    // where channels may stand still, as counts do, nothing is made of it
+    let judges = stages.channel_health && stream.rate_hz >= WATCHED_FROM_HZ;
     let stages = (!before.0.is_empty()).then(|| FeatureStages {
         settings: before.clone(),
         // which channels are dead is learnt as well
         channel_health: false,
+        unwatched: Vec::new(),
         ..stages.clone()
     });
     let stream = FeatureStream { stages, ..stream.clone() };
-    let unreadable = |source| FeaturesError::Unreadable { path: path.to_owned(), source };
     let recorded = recorded.streams.iter().find(|recorded| Some(recorded.id) == stream.id);
     let mut intake = Intake::new(0, &stream, &[], false)
-        .map_err(|error| FeaturesError::Stages { key: stream.key.clone(), error })?;
-    let channels = intake.width();
-    let mut gathered = Gathered::new(channels);
-    let (mut first, mut received) = (None, 0);
+        .map_err(|error| FeaturesError::Stages { key: stream.called.clone(), error })?;
+    let pieces = Pieces::new(intake.width(), [from, to], stream.rate_hz, judges);
+    let gathered = Gathered::new(intake.width(), pieces);
+    let mut gathered = if keeps_rows { gathered } else { gathered.without_rows() };
+    let mut next = 0;
+    // filters have settled by the stretch, as in a run
+    let settles_from = from.saturating_sub((LEAD_S * stream.rate_hz) as u64);
     let mut progress = host.bytes();
     visit_streams(
         path,
@@ -259,33 +222,35 @@ fn gather(
         |other| recorded.is_none_or(|recorded| recorded.header != *other),
         |SampleChunk { stream: id, stamps, values, read, length }| {
             progress(read, length);
-            let Values::Numbers(values) = values else { return ControlFlow::Continue(()) };
             if Some(id) != stream.id {
                 return ControlFlow::Continue(());
             }
-            first = first.or_else(|| stamps.iter().copied().find(|stamp| stamp.is_finite()));
-            let Some(begin) = first else { return ControlFlow::Continue(()) };
-            let stretch = options.from_s..options.to_s;
-            if stamps.first().is_some_and(|stamp| *stamp > begin + stretch.end) {
-                return ControlFlow::Break(());
-            }
-            // filters have settled by the stretch, as in a run
-            if stamps.last().is_some_and(|stamp| *stamp < begin + stretch.start - LEAD_S) {
+            // nothing behind the stretch counts, which a recording that is still written may not hold yet
+            let count = stamps.len().min(usize::try_from(to.saturating_sub(next)).unwrap_or(usize::MAX));
+            next += stamps.len() as u64;
+            let Values::Numbers(values) = values else { return ControlFlow::Continue(()) };
+            if next <= settles_from {
                 intake.pass_over(stamps);
                 return ControlFlow::Continue(());
             }
-            received += stamps.iter().filter(|stamp| stretch.contains(&(**stamp - begin))).count() as u64;
-            intake.take(stamps, values, &mut |_| {});
-            while let Some(block) = intake.pop() {
-                let stamp = block.stamps.first().map_or(f64::NAN, |stamp| stamp.0) - begin;
-                if let (true, Samples::Double64(values)) = (stretch.contains(&stamp), &block.values) {
-                    gathered.take(values);
+            if count == 0 {
+                return ControlFlow::Break(());
+            }
+            intake.take(&stamps[..count], values, &mut |_| {});
+            while let Some(index) = intake.front_index() {
+                let Some(block) = intake.pop() else { break };
+                if let (true, Samples::Double64(values)) = ((from..to).contains(&index), &block.values) {
+                    gathered.take(index, values);
                 }
                 intake.give_back(block);
             }
             ControlFlow::Continue(())
         },
     )
-    .map_err(unreadable)?;
-    Ok((gathered, received))
+    .map_err(|source| FeaturesError::Unreadable { path: path.to_owned(), source })?;
+    if let Some(measured_hz) = intake.other_rate(stream.rate_tolerance) {
+        let (key, nominal_hz) = (stream.called, stream.rate_hz);
+        return Err(FeaturesError::Rate { key, nominal_hz, measured_hz });
+    }
+    Ok((gathered, intake.settling_s().unwrap_or(0.0)))
 }

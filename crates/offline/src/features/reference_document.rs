@@ -3,6 +3,8 @@
 use kalmind_signal::ChainSettings;
 use serde::{Deserialize, Serialize};
 
+use super::Stretch;
+
 /// What the threshold of spikes is a multiple of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -38,10 +40,6 @@ pub struct ReferenceOptions {
     pub quietest: usize,
     /// The penalty of a regression, as part of the mean variance of an array's channels.
     pub ridge: f64,
-    /// From when to when, in seconds from the first sample.
-    pub from_s: f64,
-    /// Likewise.
-    pub to_s: f64,
 }
 
 /// The stages of one stream, as the stretch fixed them.
@@ -51,6 +49,8 @@ pub struct ReferenceStream {
     pub key: String,
     /// Its rate.
     pub rate_hz: f64,
+    /// Which of its samples it was, from the one to before the other, counted from the recording's first.
+    pub samples: [u64; 2],
     /// Its channels, by name.
     pub channels: Vec<String>,
     /// The stages.
@@ -69,15 +69,21 @@ pub struct ReferenceDocument {
     pub made: Option<String>,
     /// The recording.
     pub recording: String,
-    /// From when to when, in seconds from its first sample.
+    /// From when to when, in seconds from its first sample of any of these streams.
     pub seconds: [f64; 2],
-    /// The streams with stages.
+    /// The streams of whose stages something was learnt.
     pub streams: Vec<ReferenceStream>,
     /// What to know before using it, a sentence each.
     pub warnings: Vec<String>,
 }
 
 impl ReferenceDocument {
+    /// The stretch, as each stream's samples.
+    #[must_use]
+    pub fn stretch(&self) -> Stretch {
+        Stretch::Samples(self.streams.iter().map(|stream| (stream.key.clone(), stream.samples)).collect())
+    }
+
     /// Which stretch it is of, in words: when, and how long.
     #[must_use]
     pub fn text(&self) -> String {

@@ -3,116 +3,157 @@
 use std::{io::Write as _, path::Path};
 
 use kalmind_recording::{
-    Existing, NewFile,
-    npz::{Array, write_npz},
+    Existing, NewFile, folder_of,
+    npz::{Array, SpooledRows, write_npz},
 };
 use kalmind_types::FeatureLayout;
 
 use super::{Crossing, FeatureRow};
 
-/// Rows of features, of one recording or of several.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct FeatureTable {
-    /// Names of the features.
-    pub names: Vec<String>,
-    /// Their units; empty where one is not known.
-    pub units: Vec<String>,
-    /// End of each bin.
-    pub time: Vec<f64>,
-    /// A row after the other; NaN where a feature had no valid sample.
-    pub values: Vec<f64>,
-    /// Which bins are incomplete.
-    pub incomplete: Vec<bool>,
-    /// Which recording each row is of, from 0.
-    pub recording: Vec<u32>,
+/// Writes rows of features, of one recording or of several, as they are made: memory does not grow with them. The target is
+/// untouched until [`finish`](Self::finish).
+#[derive(Debug)]
+pub struct FeatureFile {
+    names: Vec<String>,
+    units: Vec<String>,
+    several: bool,
+    file: Form,
+    /// Why no more is written.
+    failed: Option<anyhow::Error>,
+    told: WrittenFeatures,
 }
 
-impl FeatureTable {
-    /// No rows yet of such features.
-    #[must_use]
-    pub fn new(layout: &FeatureLayout) -> Self {
+/// What was written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WrittenFeatures {
+    /// Names of the features.
+    pub names: Vec<String>,
+    /// Rows.
+    pub rows: usize,
+    /// Values that are not there: of features without a valid sample.
+    pub missing: usize,
+}
+
+#[derive(Debug)]
+enum Form {
+    Table(Box<csv::Writer<NewFile>>),
+    Arrays(Box<Arrays>),
+}
+
+#[derive(Debug)]
+struct Arrays {
+    file: NewFile,
+    time: Vec<f64>,
+    features: SpooledRows,
+    incomplete: Vec<bool>,
+    recording: Vec<u32>,
+}
+
+impl FeatureFile {
+    /// A table that `fit --features` takes: `time` (end of the bin) and a column a feature, and the number of the recording where
+    /// they are of `several`. Incomplete bins are left out, so that time has a gap there; the cell of a feature without a valid
+    /// sample is empty.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn table(target: &Path, layout: &FeatureLayout, several: bool) -> anyhow::Result<Self> {
+        let mut this = Self::of(
+            Form::Table(Box::new(csv::Writer::from_writer(NewFile::begin(target, Existing::Replace)?))),
+            layout,
+            several,
+        );
+        if let Form::Table(file) = &mut this.file {
+            let recording = several.then_some("recording").into_iter();
+            file.write_record(recording.chain(["time"]).chain(this.names.iter().map(String::as_str)))?;
+        }
+        Ok(this)
+    }
+
+    /// numpy's `.npz`: `time`, `features` (row by row), `names`, `units`, `incomplete`, and `recording` where they are of
+    /// `several`. All bins are in it, as they are; a feature without a valid sample is NaN.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn arrays(target: &Path, layout: &FeatureLayout, several: bool) -> anyhow::Result<Self> {
+        let file = NewFile::begin(target, Existing::Replace)?;
+        let features = SpooledRows::begin(folder_of(target), layout.width())?;
+        let (time, incomplete, recording) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self::of(
+            Form::Arrays(Box::new(Arrays { file, time, features, incomplete, recording })),
+            layout,
+            several,
+        ))
+    }
+
+    fn of(file: Form, layout: &FeatureLayout, several: bool) -> Self {
         let names = layout
             .all_names()
             .unwrap_or_else(|| (0..layout.width()).map(kalmind_types::unlabelled).collect());
         let units = layout.features().iter().map(|feature| feature.unit.clone()).collect();
-        Self { names, units, ..Self::default() }
+        Self { names, units, several, file, failed: None, told: WrittenFeatures::default() }
     }
 
-    /// Appends a row of the recording with this number.
+    /// Appends a row of the recording with this number. What fails is told at the [end](Self::finish).
     pub fn push(&mut self, recording: u32, row: &FeatureRow<'_>) {
-        self.time.push(row.time.0);
-        self.values.extend_from_slice(row.values);
-        self.incomplete.push(row.incomplete);
-        self.recording.push(recording);
+        if self.failed.is_none()
+            && let Err(error) = self.write(recording, row)
+        {
+            self.failed = Some(error);
+        }
     }
 
-    /// Rows.
-    #[must_use]
-    pub fn rows(&self) -> usize {
-        self.time.len()
-    }
-
-    fn is_of_several(&self) -> bool {
-        self.recording.iter().any(|recording| *recording > 0)
-    }
-
-    /// Writes a table that `fit --features` takes: `time` and a column a feature. Incomplete bins are left out, so that time has
-    /// a gap there; a feature without a valid sample takes its mean. How many values did.
-    ///
-    /// # Errors
-    /// Where the file cannot be written.
-    pub fn write_csv(&self, target: &Path) -> anyhow::Result<usize> {
-        let width = self.names.len().max(1);
-        let complete =
-            || self.values.chunks_exact(width).zip(&self.incomplete).filter(|(_, incomplete)| !**incomplete);
-        let mut sums = vec![(0.0, 0_u64); width];
-        for (row, _) in complete() {
-            for ((sum, count), value) in sums.iter_mut().zip(row).filter(|(_, value)| value.is_finite()) {
-                (*sum, *count) = (*sum + value, *count + 1);
+    fn write(&mut self, recording: u32, row: &FeatureRow<'_>) -> anyhow::Result<()> {
+        match &mut self.file {
+            Form::Table(_) if row.incomplete => return Ok(()),
+            Form::Table(file) => {
+                if self.several {
+                    file.write_field(recording.to_string())?;
+                }
+                file.write_field(row.time.0.to_string())?;
+                for value in row.values {
+                    file.write_field(if value.is_finite() { value.to_string() } else { String::new() })?;
+                }
+                file.write_record(None::<&[u8]>)?;
+            }
+            Form::Arrays(arrays) => {
+                arrays.features.push(row.values)?;
+                arrays.time.push(row.time.0);
+                arrays.incomplete.push(row.incomplete);
+                arrays.recording.push(recording);
             }
         }
-        let means: Vec<f64> =
-            sums.iter().map(|(sum, count)| if *count > 0 { sum / *count as f64 } else { 0.0 }).collect();
-        let mut file = csv::Writer::from_writer(NewFile::begin(target, Existing::Replace)?);
-        let several = self.is_of_several().then_some("recording");
-        file.write_record(several.into_iter().chain(["time"]).chain(self.names.iter().map(String::as_str)))?;
-        let mut filled = 0;
-        let mut record: Vec<String> = Vec::with_capacity(width + 2);
-        for (at, row) in self.values.chunks_exact(width).enumerate() {
-            if self.incomplete.get(at).is_none_or(|incomplete| *incomplete) {
-                continue;
-            }
-            record.clear();
-            record.extend(several.map(|_| self.recording[at].to_string()));
-            record.push(self.time[at].to_string());
-            filled += row.iter().filter(|value| !value.is_finite()).count();
-            let finite = |(value, mean): (&f64, &f64)| if value.is_finite() { *value } else { *mean };
-            record.extend(row.iter().zip(&means).map(finite).map(|value| value.to_string()));
-            file.write_record(&record)?;
-        }
-        finish(file)?;
-        Ok(filled)
-    }
-
-    /// Writes numpy's `.npz`: `time`, `features` (row by row), `names`, `units`, `incomplete`, and `recording` where they are of
-    /// several. All bins are in it, as they are.
-    ///
-    /// # Errors
-    /// Where the file cannot be written.
-    pub fn write_npz(&self, target: &Path) -> anyhow::Result<()> {
-        let several = self.is_of_several();
-        let arrays = [
-            ("time", Array::Numbers { values: &self.time, columns: None }),
-            ("features", Array::Numbers { values: &self.values, columns: Some(self.names.len()) }),
-            ("names", Array::Texts(&self.names)),
-            ("units", Array::Texts(&self.units)),
-            ("incomplete", Array::Flags(&self.incomplete)),
-            ("recording", Array::Counts(&self.recording)),
-        ];
-        let mut file = NewFile::begin(target, Existing::Replace)?;
-        write_npz(&mut file, arrays.into_iter().filter(|(name, _)| several || *name != "recording"))?;
-        file.finish()?;
+        self.told.rows += 1;
+        self.told.missing += row.values.iter().filter(|value| !value.is_finite()).count();
         Ok(())
+    }
+
+    /// Gives the file its name.
+    ///
+    /// # Errors
+    /// Where it cannot be written, or a row could not.
+    pub fn finish(self) -> anyhow::Result<WrittenFeatures> {
+        let Self { names, units, several, file, failed, told } = self;
+        if let Some(failed) = failed {
+            return Err(failed);
+        }
+        match file {
+            Form::Table(file) => finish(*file)?,
+            Form::Arrays(arrays) => {
+                let Arrays { mut file, time, mut features, incomplete, recording } = *arrays;
+                let arrays = [
+                    ("time", Array::Numbers { values: &time, columns: None }),
+                    ("features", features.array()?),
+                    ("names", Array::Texts(&names)),
+                    ("units", Array::Texts(&units)),
+                    ("incomplete", Array::Flags(&incomplete)),
+                    ("recording", Array::Counts(&recording)),
+                ];
+                let arrays = arrays.into_iter().filter(|(name, _)| several || *name != "recording");
+                write_npz(&mut file, arrays)?;
+                file.finish()?;
+            }
+        }
+        Ok(WrittenFeatures { names, ..told })
     }
 }
 
@@ -144,4 +185,29 @@ fn finish(file: csv::Writer<NewFile>) -> anyhow::Result<()> {
     file.flush()?;
     file.finish()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use kalmind_types::{Binning, LslTime, StreamFeatures};
+
+    use super::*;
+
+    #[test]
+    fn a_feature_without_a_value_is_an_empty_cell() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("features.csv");
+        let labels = ["a", "b"].map(str::to_owned).to_vec();
+        let stream = StreamFeatures::of_channels(Binning::Mean, 2, Some(labels));
+        let mut file = FeatureFile::table(&target, &FeatureLayout::new(&[stream]).unwrap(), true).unwrap();
+        let row = |time, incomplete, values| FeatureRow { time: LslTime(time), epoch: 0, incomplete, values };
+        file.push(0, &row(0.5, false, &[1.5, f64::NAN]));
+        file.push(0, &row(0.75, true, &[2.0, 2.0]));
+        file.push(1, &row(0.5, false, &[f64::NAN, 0.0]));
+        assert!(!target.exists(), "until it is whole");
+        let written = file.finish().unwrap();
+        assert_eq!((written.rows, written.missing), (2, 2));
+        let text = std::fs::read_to_string(&target).unwrap();
+        assert_eq!(text, "recording,time,a,b\n0,0.5,1.5,\n1,0.5,,0\n");
+    }
 }

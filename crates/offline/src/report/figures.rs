@@ -64,6 +64,9 @@ pub(super) fn summary(comparison: &Comparison) -> String {
     if let Some(limit) = comparison.saturate {
         let _infallible = write!(text, "; features kept within {limit} training standard deviations");
     }
+    if let Some(by_trials) = splits.by_trials() {
+        let _infallible = write!(text, "; {by_trials}");
+    }
     text.push('.');
     text
 }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     features::{FeaturePlanner, make_features},
     host::Host,
-    tables::{Part, RecordedTablesError, Session, Tables, TablesError, days_apart},
+    tables::{Part, RecordedTablesError, Session, Tables, TablesError, days_apart, spans},
 };
 
 /// Features that are made of a recording, and one of its streams as the states.
@@ -97,7 +97,8 @@ impl MadeFeatures<'_> {
             return Err(RecordedTablesError::Clocks { stream: wanted.to_owned(), clocks });
         }
         if time.is_empty() {
-            return Err(RecordedTablesError::NoOverlap(wanted.to_owned()));
+            let spans = spans(("bins", &bins), ("the stream", &stamps));
+            return Err(RecordedTablesError::NoOverlap { stream: wanted.to_owned(), spans });
         }
         let file = path.display();
         let damage = recorded.problems.iter().filter(|problem| problem.is_damage());
@@ -146,6 +147,7 @@ impl MadeFeatures<'_> {
                 components,
                 participant: plan.participant.clone(),
                 label_law: None,
+                blocks: Vec::new(),
             }),
             remarks,
             implausible: None,

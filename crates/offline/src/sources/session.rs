@@ -15,7 +15,7 @@ use crate::{
         Gathered, Item, NewestGeneration, ReadError, SessionDocument, SessionReader, StageChanges, Wanted,
         gather,
     },
-    tables::{Part, RecordedTablesError, Session, Tables, TablesError, days_apart},
+    tables::{Part, RecordedTablesError, Session, Tables, TablesError, days_apart, spans},
 };
 
 /// Labels from a session's targets.
@@ -77,14 +77,16 @@ pub fn label_tables(gathered: &Gathered) -> Result<Tables, RecordedTablesError> 
     let task = data.training.task.as_deref().unwrap_or_default();
     let width = data.training.features.ncols();
     let (mut features, mut states, mut time, mut rows) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut blocks = Vec::new();
     for (row, &source) in data.gathered.iter().enumerate() {
-        let (Some((at, _)), Some(sample)) = (gathered.rows.get(source), task.get(row)) else { continue };
+        let (Some((at, block)), Some(sample)) = (gathered.rows.get(source), task.get(row)) else { continue };
         if !gathered.calibration.has_features(source) {
             continue;
         }
         features.extend(data.training.features.row(row).iter());
         states.extend(data.training.states.row(row).iter());
         time.push(at.0);
+        blocks.push(*block);
         rows.push(TaskRow {
             trial: sample.trial,
             target: sample.target,
@@ -100,7 +102,7 @@ pub fn label_tables(gathered: &Gathered) -> Result<Tables, RecordedTablesError> 
         task: Some(TaskTable { time: Some(time.clone()), rows }),
         bin_ms: session.bin_ms,
         time,
-        session: Some(described(session)),
+        session: Some(Session { blocks, ..described(session) }),
         remarks: Vec::new(),
         implausible: None,
     })
@@ -160,7 +162,8 @@ fn stream_tables(
         return Err(RecordedTablesError::Clocks { stream: wanted.to_owned(), clocks });
     }
     if count == 0 {
-        return Err(RecordedTablesError::NoOverlap(wanted.to_owned()));
+        let spans = spans(("ticks", &ticks), ("the stream", &finite(&stamps)));
+        return Err(RecordedTablesError::NoOverlap { stream: wanted.to_owned(), spans });
     }
     fill_with_means(&mut features, width);
     let units = stream.header.units.as_ref();
@@ -194,6 +197,7 @@ fn described(session: &SessionDocument) -> Session {
         components: session.components.clone(),
         participant: Some(session.participant.clone()).filter(|code| !code.is_empty()),
         label_law: Some(session.engine.label_law),
+        blocks: Vec::new(),
     }
 }
 

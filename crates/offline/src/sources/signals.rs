@@ -67,7 +67,8 @@ pub(super) fn rows(
         time.push(*stamp);
     }
     let Some(period) = median_step(&time) else {
-        return Err(RecordedTablesError::NoOverlap(states_named.to_owned()));
+        let stream = states_named.to_owned();
+        return Err(RecordedTablesError::NoOverlap { stream, spans: String::new() });
     };
     fill_with_means(&mut features, width);
     let (file, count) = (path.display(), time.len());

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kalmind_recording::{Table, read_table, read_task_table, require_same_rows};
+use kalmind_recording::{Table, read_features, read_table, read_task_table, require_same_rows};
 use kalmind_types::MAX_FEATURES;
 
 use super::row_source::RowSource;
@@ -37,7 +37,7 @@ impl RowSource for TablePair<'_> {
     /// Reads the tables and checks them against each other.
     fn rows(&self, _host: &dyn Host) -> Result<Tables, TablesError> {
         let Self { features: features_path, states: states_path, task: task_path, rate } = *self;
-        let features = read_table(features_path)?;
+        let features = read_features(features_path)?;
         if features.width > MAX_FEATURES {
             let file = features_path.display().to_string();
             return Err(TablesError::TooWide { file, width: features.width });

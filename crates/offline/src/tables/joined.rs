@@ -56,15 +56,16 @@ pub(crate) fn join(all: Vec<Tables>) -> Result<Tables, TablesError> {
         if let (Some(task), Some(further)) = (&mut joined.task, next.task) {
             append_task(task, further);
         }
-        if let (Some(session), Some(other)) = (&mut joined.session, &next.session)
-            && session.participant != other.participant
-        {
-            session.participant = None;
-            joined.remarks.push(format!(
-                "{} and {} are of different participants: a model fitted to them names none",
-                joined.parts[0].file.display(),
-                next.parts[0].file.display()
-            ));
+        if let (Some(session), Some(other)) = (&mut joined.session, next.session) {
+            session.blocks.extend(other.blocks);
+            if session.participant != other.participant {
+                session.participant = None;
+                joined.remarks.push(format!(
+                    "{} and {} are of different participants: a model fitted to them names none",
+                    joined.parts[0].file.display(),
+                    next.parts[0].file.display()
+                ));
+            }
         }
         joined.remarks.extend(next.remarks);
         joined.implausible = joined.implausible.or(next.implausible);

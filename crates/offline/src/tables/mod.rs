@@ -9,7 +9,7 @@ use std::{collections::HashMap, ops::Range, path::PathBuf};
 use kalmind_filter::{LabelLaw, TaskSample, TrainingData, ZScore};
 use kalmind_recording::{Table, TaskTable, xdf::clocks::clock_groups};
 use kalmind_signal::{FeatureStatistics, Preparation};
-use kalmind_types::{Component, StreamFeatures};
+use kalmind_types::{Component, CursorDrive, StreamFeatures, TaskBlock};
 use nalgebra::DMatrix;
 
 pub use error::TablesError;
@@ -28,6 +28,8 @@ pub struct Session {
     pub participant: Option<String>,
     /// The law that the labels were made by; none where states are a recorded stream.
     pub label_law: Option<LabelLaw>,
+    /// The block that each row is from; empty where states are a recorded stream.
+    pub blocks: Vec<Option<TaskBlock>>,
 }
 
 /// The rows of one recording, or of one pair of tables.
@@ -63,6 +65,14 @@ pub struct Tables {
 }
 
 impl Tables {
+    /// Whether the decoder moved the cursor in any of the rows, as far as their recording tells.
+    #[must_use]
+    pub fn from_closed_loop(&self, rows: &Range<usize>) -> bool {
+        let blocks = self.session.as_ref().and_then(|session| session.blocks.get(rows.clone()));
+        let drive = |block: &Option<TaskBlock>| block.map_or(CursorDrive::Decoder, TaskBlock::drive);
+        blocks.unwrap_or_default().iter().any(|block| drive(block) == CursorDrive::Decoder)
+    }
+
     /// Refuses rows that no run could decode.
     ///
     /// # Errors
@@ -267,6 +277,17 @@ pub(crate) fn days_apart(first: (&str, Option<&[f64]>), second: (&str, Option<&[
             .map(move |name| format!("{name} begin at {} s ({})", group.first, group.describe()))
     });
     (groups.len() > 1).then(|| told.collect::<Vec<_>>().join(", those of "))
+}
+
+/// From when to when two things are, in brackets; nothing where one of them has no times.
+pub(crate) fn spans(first: (&str, &[f64]), second: (&str, &[f64])) -> String {
+    let span = |(name, times): (&str, &[f64])| {
+        Some(format!("{name} from {:.1} to {:.1} s", times.first()?, times.last()?))
+    };
+    match (span(first), span(second)) {
+        (Some(first), Some(second)) => format!(" ({first}, {second})"),
+        _ => String::new(),
+    }
 }
 
 pub(crate) fn median_step(time: &[f64]) -> Option<f64> {

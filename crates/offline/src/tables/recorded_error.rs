@@ -57,7 +57,7 @@ pub enum RecordedTablesError {
         found: Vec<String>,
     },
     /// There is no such channel.
-    #[error("{option} {wanted}: there is {}", .found.join(", "))]
+    #[error("{option} {wanted}: there is no such channel; there is {}", .found.join(", "))]
     NoChannel {
         /// The option.
         option: &'static str,
@@ -67,8 +67,16 @@ pub enum RecordedTablesError {
         found: Vec<String>,
     },
     /// No tick lies within the stream.
-    #[error("--states-stream {0}: no complete tick lies between its first and its last sample")]
-    NoOverlap(String),
+    #[error(
+        "--states-stream {stream}: no complete tick lies between its first and its last sample{spans}: were they recorded at one time, \
+         and stamped by one clock?"
+    )]
+    NoOverlap {
+        /// What was asked for.
+        stream: String,
+        /// From when to when each is, where that is known.
+        spans: String,
+    },
     /// No features can be planned for it.
     #[error("{0}")]
     Plan(anyhow::Error),

@@ -87,6 +87,7 @@ pub(crate) fn input(seq: u64, missing: bool) -> TickInput {
         lost: 0,
         late: 0,
         generation: 0,
+        settling: None,
     });
     input
 }

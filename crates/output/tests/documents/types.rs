@@ -106,8 +106,10 @@ fn the_status_of_a_stream_fits_its_schema() {
         clock_uncertainty_ms: None,
         arrival: Some(kalmind_types::ArrivalStatus {
             measured: Some(kalmind_types::Arrival::default()),
+            remarks: 3,
             ..kalmind_types::ArrivalStatus::default()
         }),
+        settling_ms: Some(2400.0),
         channels_out: vec![kalmind_types::ChannelOut {
             index: 1,
             channel: String::from("b"),

@@ -337,6 +337,7 @@ impl Controls for FakeControls {
             clock_offset_ms: Some(0.02),
             clock_uncertainty_ms: Some(0.05),
             arrival: None,
+            settling_ms: None,
             channels_out: Vec::new(),
         };
         vec![

@@ -243,7 +243,7 @@ fn signal_header(
     let limits = [104, 112, 120, 128].map(|before| field(before, 8));
     let [physical_low, physical_high, digital_low, digital_high] =
         limits.each_ref().map(|text| decimal(text));
-    let mut unit = field(96, 8);
+    let mut unit = kalmind_types::stated_unit(&field(96, 8)).to_owned();
     let (mut gain, mut offset, mut one_limit) = (1.0, 0.0, None);
     match (physical_low, physical_high, digital_low, digital_high) {
         _ if is_annotations => {}

@@ -248,6 +248,11 @@ impl<'a> Cells<'a> {
         self.record.get(column).unwrap_or_default()
     }
 
+    /// A cell as a finite number; none where it is empty.
+    pub(crate) fn number_or_nothing(&mut self, column: usize) -> Result<Option<f64>, TableError> {
+        if self.text(column).is_empty() { Ok(None) } else { self.number(column).map(Some) }
+    }
+
     /// A cell as a finite number.
     pub(crate) fn number(&mut self, column: usize) -> Result<f64, TableError> {
         let text = self.text(column);

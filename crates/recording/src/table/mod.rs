@@ -100,11 +100,24 @@ pub fn read_table(path: &Path) -> Result<Table, TableError> {
     table_from_bytes(&read_file(path)?, &path.display().to_string())
 }
 
+/// Reads a table of features, in which cells may be empty: such a value is its column's mean over the other rows, or 0 where no row
+/// has one, and a remark counts them.
+///
+/// # Errors
+/// See [`TableError`].
+pub fn read_features(path: &Path) -> Result<Table, TableError> {
+    read(&read_file(path)?, &path.display().to_string(), true)
+}
+
 /// Reads a table from memory; `file` is what errors call it.
 ///
 /// # Errors
 /// See [`TableError`].
 pub fn table_from_bytes(bytes: &[u8], file: &str) -> Result<Table, TableError> {
+    read(bytes, file, false)
+}
+
+fn read(bytes: &[u8], file: &str, has_gaps: bool) -> Result<Table, TableError> {
     let text = Text::new(bytes, file)?;
     let mut cells = Cells::new(&text, file)?;
     let roles = cells.columns.clone();
@@ -122,9 +135,12 @@ pub fn table_from_bytes(bytes: &[u8], file: &str) -> Result<Table, TableError> {
             time.push(cells.time()?);
         }
         for (column, rising) in roles.values.iter().zip(&mut rising) {
-            let value = cells.number(*column)?;
-            rising.saw(value);
-            values.push(value);
+            let value =
+                if has_gaps { cells.number_or_nothing(*column)? } else { Some(cells.number(*column)?) };
+            if let Some(value) = value {
+                rising.saw(value);
+            }
+            values.push(value.unwrap_or(f64::NAN));
         }
     }
     if rows == 0 {
@@ -155,7 +171,30 @@ pub fn table_from_bytes(bytes: &[u8], file: &str) -> Result<Table, TableError> {
     remarks.extend(roles.remarks);
     remarks.extend(cells.remarks());
     remarks.extend(told);
+    remarks.extend(fill_gaps(&mut values, width));
     Ok(Table { columns: roles.names, units: roles.units, time, values, rows, width, remarks })
+}
+
+/// Puts a column's mean where it has no value; what is to be said of it.
+fn fill_gaps(values: &mut [f64], width: usize) -> Option<String> {
+    let gaps = values.iter().filter(|value| value.is_nan()).count();
+    if gaps == 0 {
+        return None;
+    }
+    let mut sums = vec![(0.0, 0_u64); width];
+    for row in values.chunks_exact(width) {
+        for ((sum, count), value) in sums.iter_mut().zip(row).filter(|(_, value)| !value.is_nan()) {
+            (*sum, *count) = (*sum + value, *count + 1);
+        }
+    }
+    for row in values.chunks_exact_mut(width) {
+        for ((sum, count), value) in sums.iter().zip(row).filter(|(_, value)| value.is_nan()) {
+            *value = if *count > 0 { sum / *count as f64 } else { 0.0 };
+        }
+    }
+    let never = sums.iter().filter(|(_, count)| *count == 0).count();
+    let zero = if never > 0 { format!(" (0 in {never} without any)") } else { String::new() };
+    Some(format!("empty cells ({gaps}) were taken as the mean of their column{zero}"))
 }
 
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, TableError> {

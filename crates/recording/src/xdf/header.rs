@@ -4,7 +4,7 @@
 //! assumed is remarked upon; without its number of channels and their format a stream cannot be read.
 
 use encoding_rs::Encoding;
-use kalmind_types::{NumberFormat, StreamDescription, unlabelled};
+use kalmind_types::{NumberFormat, StreamDescription, stated_unit, unlabelled};
 
 use super::xml::{Fields, between, child_text, parse, without_control_characters};
 use crate::encoding;
@@ -217,6 +217,7 @@ impl StreamHeader {
             remarks.push(Remark::damage("the labels of its channels are lost"));
         }
         let units = fields.channels("unit");
+        let units: Vec<String> = units.iter().map(|unit| stated_unit(unit).to_owned()).collect();
         let named =
             |units: &Vec<String>| units.len() == channels && units.iter().any(|unit| !unit.is_empty());
         let units = Some(units).filter(named);

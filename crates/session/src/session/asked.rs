@@ -138,7 +138,7 @@ impl Session {
             "start" if self.state == SessionState::Fitting && !is_paused => {
                 because("the decoder is being fitted; the next block begins by itself")
             }
-            "start" if self.state == SessionState::Learning && !is_paused => {
+            "start" if self.state == SessionState::Learning && !is_paused && !self.is_stopped() => {
                 because("the rest is being learnt from; the next block begins by itself")
             }
             "pause" if is_paused => because("the session is paused already"),
@@ -225,7 +225,11 @@ impl Session {
     /// Begins, goes on, or ends a rest.
     fn start(&mut self, now: LslTime, by: Actor, actions: &mut Vec<SessionAction>) {
         self.problem = None;
-        let is_held = self.state == SessionState::Running && self.is_held();
+        let is_held = match self.state {
+            SessionState::Running => self.is_held(),
+            SessionState::Resting | SessionState::Learning => self.is_stopped(),
+            _ => false,
+        };
         if self.paused.take().is_some() || is_held {
             self.publish(now, by, SessionChange::Continued, actions);
             // whoever shows the token may let it go on after a stop as well
@@ -248,6 +252,11 @@ impl Session {
     fn is_held(&self) -> bool {
         let shown = self.silent.or(self.shown);
         matches!(shown, Some(OutputState::Hold | OutputState::Fault | OutputState::Stale))
+    }
+
+    /// Whether a stop or a fault waits for somebody to go on.
+    pub(super) fn is_stopped(&self) -> bool {
+        matches!(self.silent.or(self.shown), Some(OutputState::Hold | OutputState::Fault))
     }
 
     /// The mode that somebody gets who asks for one past the session: a block whose decoder may not control yet goes on as it

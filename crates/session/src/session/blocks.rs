@@ -20,6 +20,8 @@ use crate::{Calibration, ClickLabelLaw, TaskScore, TaskStep, TaskTick, seconds_t
 const HELP_STEP: f64 = 0.01;
 /// A step of stream time longer than this counts for no rest.
 const LONGEST_STEP_S: f64 = 1.0;
+/// Why a block does not begin yet.
+const COMING: &str = "other stages of a stream come into force first; the block begins by itself then";
 /// The most help with which a target counts as one that the participant acquired.
 const HARDLY_HELPED: f64 = 0.2;
 
@@ -38,11 +40,17 @@ impl Session {
         }
         let passed = before.map_or(0.0, |before| (output.time - before).0);
         match self.state {
+            // what somebody stopped goes on when they say so
+            SessionState::Resting if self.is_stopped() => {}
             SessionState::Resting => {
                 if (0.0..=LONGEST_STEP_S).contains(&passed) {
                     self.elapsed += passed;
                 }
                 let is_rested = self.plan().is_none_or(|plan| self.elapsed >= plan.rest_s);
+                if is_rested && self.waits_for_stages() {
+                    self.problem = Some(COMING.to_owned());
+                    return;
+                }
                 // a compared decoder is put in meanwhile
                 if is_rested && self.coming.is_empty() && self.has_compared(output.time, actions) {
                     self.begin_block(output.time, actions);

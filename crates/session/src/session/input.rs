@@ -46,6 +46,8 @@ pub enum SessionInput<'a> {
         /// What it is called from now on, or why nothing was learnt, in words.
         result: Result<ReferenceStatus, String>,
     },
+    /// Whether other stages of any stream are on their way: no block in which the decoder moves the cursor begins meanwhile.
+    StagesComing(bool),
     /// Other stages of a stream are in force, whoever asked for them.
     StagesChanged,
     /// A model was put in, or could not be.

@@ -12,6 +12,8 @@ pub struct ReferenceStatus {
     pub made: Option<String>,
     /// Its length.
     pub seconds: f64,
+    /// The streams, by their keys, of whose stages something was learnt.
+    pub streams: Vec<String>,
     /// What to know of it, a sentence each.
     pub warnings: Vec<String>,
 }
@@ -32,6 +34,8 @@ pub(super) struct Learning {
     /// The one that is being learnt from, and how many there were.
     pub(super) running: Option<u64>,
     pub(super) number: u64,
+    /// Whether other stages of a stream are on their way.
+    pub(super) stages_are_coming: bool,
     /// What is in force.
     pub(super) reference: Option<ReferenceStatus>,
 }

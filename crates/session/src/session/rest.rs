@@ -1,10 +1,11 @@
 //! A stretch of rest: nothing moves, and at its end somebody learns from it what thresholds and references are.
 
-use kalmind_types::{Actor, LslTime, OutputState, Phase, SessionChange, TickOutput};
+use kalmind_types::{Actor, Cause, LslTime, OutputState, Phase, SessionChange, TickOutput};
 
 use super::{
     BlockState, Session,
     action::SessionAction,
+    is_decoded,
     reference::{ReferenceStatus, Rest},
     status::SessionState,
 };
@@ -23,8 +24,8 @@ impl Session {
         actions: &mut Vec<SessionAction>,
     ) {
         let time = output.time;
-        if !matches!(output.state, OutputState::Idle | OutputState::Stale) {
-            // somebody stopped the output, or has the cursor move: no rest, and none of it counts
+        if !self.lets_rest() {
+            // somebody stopped the output, or has the cursor move, or the signal was away: no rest, and none of it counts
             return self.rest_anew();
         }
         let from = before.unwrap_or(time);
@@ -65,6 +66,21 @@ impl Session {
         actions.push(SessionAction::Learn { number, from: begun, to: time });
     }
 
+    /// Whether what the output shows lets a rest go on. Where it is `stale` because the decoder that is there cannot use the signals,
+    /// a rest may be what mends that; bins without a signal are counted; and what nobody has agreed to since the run began,
+    /// since filters took long to settle, is nothing that came in between. After a longer silence the operator is asked.
+    pub(super) fn lets_rest(&self) -> bool {
+        match (self.shown, self.shown_cause) {
+            (Some(OutputState::Idle), _) => true,
+            (Some(OutputState::Stale), Some(Cause::AwaitsResume)) => !self.was_fresh,
+            (Some(OutputState::Stale), cause) => !matches!(
+                cause,
+                Some(Cause::StoppedAndAwaitsResume | Cause::StoppedAndNotFresh | Cause::ShuttingDown)
+            ),
+            _ => false,
+        }
+    }
+
     /// The stretch that runs does not count: where it goes on, it begins anew.
     pub(super) fn rest_anew(&mut self) {
         if self.learning.rest.take().is_some() {
@@ -80,9 +96,15 @@ impl Session {
         }
     }
 
+    /// Whether the next block begins only once the stages that are on their way are in force: they stay as they are in it.
+    pub(super) fn waits_for_stages(&self) -> bool {
+        self.learning.stages_are_coming && self.plan().is_some_and(is_decoded)
+    }
+
     /// Other stages are in force: what was gathered before is of other features, and so is what the decoder decodes from now on,
-    /// which has to show anew what it is worth.
+    /// which has to show anew what it is worth. Of which rest they are, who learns from one says next.
     pub(super) fn stages_changed(&mut self) {
+        self.learning.reference = None;
         self.calibration = None;
         self.judge.other_model();
         self.overridden_by = None;
@@ -104,8 +126,8 @@ impl Session {
             Ok(reference) => {
                 let ReferenceStatus { text, warnings, .. } = reference.clone();
                 self.publish(now, Actor::Daemon, SessionChange::ReferenceLearnt { text, warnings }, actions);
-                self.learning.reference = Some(reference);
                 self.stages_changed();
+                self.learning.reference = Some(reference);
                 self.end_block(now, BlockState::Done, actions);
             }
             Err(why) => self.rest_failed(now, &why, actions),

@@ -1,6 +1,6 @@
 //! What a session shows of itself.
 
-use kalmind_types::{Mode, OutputState, Seconds};
+use kalmind_types::{Cause, CursorDrive, Mode, OutputState, Seconds, TaskBlock};
 
 use super::{
     BlockState, Session,
@@ -30,7 +30,7 @@ impl Session {
     /// Where the session stands.
     #[must_use]
     pub fn status(&self) -> SessionStatus {
-        let (_, help, _) = self.help_now();
+        let (drive, help, _) = self.help_now();
         let runs_block = self.state == SessionState::Running && self.task.is_some();
         let plan = self.plan();
         let rest_s = match (self.state, plan) {
@@ -64,7 +64,11 @@ impl Session {
             seconds_left: self.seconds_left(rest_s),
             assistance: AssistanceStatus {
                 attenuation: if runs_block { help.attenuation } else { 0.0 },
-                mixing: if runs_block { help.mixing } else { 0.0 },
+                mixing: match drive {
+                    _ if !runs_block => 0.0,
+                    CursorDrive::Label => 1.0,
+                    CursorDrive::Decoder => help.mixing,
+                },
                 scale: self.assistance_scale,
             },
             signal_check: self
@@ -142,19 +146,43 @@ impl Session {
         }
     }
 
+    /// Why it stands still because of the output, and how it goes on; none where the output does not keep it.
+    fn stands(&self) -> Option<String> {
+        let press = if self.paused.is_some() { "Continue" } else { "Resume" };
+        let shown = self.silent.or(self.shown)?;
+        let rests = self.plan().is_some_and(|plan| plan.block == TaskBlock::Rest);
+        let then = match self.state {
+            SessionState::Running if rests => "the rest begins anew",
+            SessionState::Running if shown == OutputState::Hold => "the block goes on where it was",
+            SessionState::Running => "the block goes on",
+            SessionState::Resting => "the session goes on",
+            SessionState::Learning => "the session goes on once it has learnt from the rest",
+            _ => return None,
+        };
+        match shown {
+            OutputState::Hold => Some(format!("stopped: press {press}, then {then}")),
+            OutputState::Fault => Some(format!("something broke: press {press}, then {then}")),
+            // only a block that runs needs a signal
+            OutputState::Stale if self.state != SessionState::Running => None,
+            OutputState::Stale if self.silent.is_none() && self.shown_cause == Some(Cause::AwaitsResume) => {
+                let keeps = !rests || !self.lets_rest();
+                keeps.then(|| format!("the signal is back after a long silence: press {press}, then {then}"))
+            }
+            OutputState::Stale if rests => Some(
+                "no usable signal: a rest in which it is away for longer than a second is broken off"
+                    .to_owned(),
+            ),
+            OutputState::Stale => Some(format!(
+                "no usable signal: the block goes on when it is back; after a long silence press {press}"
+            )),
+            _ => None,
+        }
+    }
+
     /// What happened and what to do, for whoever runs the session.
     fn message(&self) -> String {
-        let stands = match self.silent.or(self.shown) {
-            _ if self.state != SessionState::Running => None,
-            Some(OutputState::Hold) => Some("stopped: press Resume, then the block goes on where it was"),
-            Some(OutputState::Stale) => {
-                Some("no usable signal: the block goes on when it is back; after a long silence press Resume")
-            }
-            Some(OutputState::Fault) => Some("something broke: press Resume, then the block goes on"),
-            _ => None,
-        };
-        if let Some(stands) = stands {
-            return stands.to_owned();
+        if let Some(stands) = self.stands() {
+            return stands;
         }
         if let Some(problem) = &self.problem {
             return problem.clone();
@@ -166,7 +194,7 @@ impl Session {
         match self.state {
             SessionState::Closed => "choose participant and preset".to_owned(),
             SessionState::Ready => "press Start to begin".to_owned(),
-            SessionState::Resting => format!("rest; next: {title}"),
+            SessionState::Resting => format!("pause; next: {title}"),
             SessionState::Running if self.wanted == Some(Mode::Control) => {
                 format!("{title}: the decoder controls")
             }

@@ -1,5 +1,5 @@
 //! How often each unit is named: the first value of each sample is a unit, from 0, and what stands behind it (a waveform) is left
-//! out. No event at all is a count of zero: whether the sender was there to tell of one, its bin says.
+//! out. Where there is one unit, every sample is of it, whatever its values. No event at all is a count of zero: whether the sender was there to tell of one, its bin says.
 
 use super::{Channel, Reduction};
 
@@ -21,7 +21,11 @@ impl Reduction for Events {
         let named = row.first().map_or(f64::NAN, to_f64);
         // below 0, a fraction or no number at all: no unit
         let unit = if named >= 0.0 && named.fract() == 0.0 { named as usize } else { usize::MAX };
-        let Some(unit) = units.get_mut(unit) else { return 1 };
+        let unit = match units {
+            [only] => Some(only),
+            units => units.get_mut(unit),
+        };
+        let Some(unit) = unit else { return 1 };
         unit.kept = Self::take(unit.kept, named);
         unit.valid = unit.valid.saturating_add(1);
         0

@@ -21,7 +21,9 @@ pub enum ChainError {
     #[error("a chain of no stages; leave `stages` out to decode the samples as they are received")]
     NoStages,
     /// The stream is irregular: there is no time from one sample to the next that filters could be made for.
-    #[error("stages need a stream with a rate; this one is irregular")]
+    #[error(
+        "stages need a stream with a rate, and this one is irregular: set rate_hz under [[stream]] to what it sends"
+    )]
     NoRate,
     /// A stage cannot be built.
     #[error("stage {number} ({name}): {error}")]

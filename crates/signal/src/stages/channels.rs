@@ -6,7 +6,7 @@ use super::stage::{Signal, StageError};
 
 /// A channel of what comes in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "channels by place, counted from 0, or by label")]
 pub enum ChannelName {
     /// Its place, counted from 0.
     Index(usize),

@@ -56,6 +56,8 @@ pub struct DerivedStream {
     most_held: u64,
     /// Index of the next raw sample; none before the first.
     next: Option<u64>,
+    /// The raw samples after the newest start, while the stages settle; empty until the first comes.
+    settling: IndexRange,
     /// The last valid value of each channel.
     kept: Vec<f64>,
     /// Whether it stood in for the last sample's.
@@ -78,6 +80,7 @@ impl DerivedStream {
             succession: Succession::new(Box::new(chain)),
             most_held: (LONGEST_HELD * rate_hz) as u64,
             next: None,
+            settling: IndexRange { first: 0, end: 0 },
             kept: vec![0.0; channels],
             made_up: vec![false; channels],
             input,
@@ -97,6 +100,15 @@ impl DerivedStream {
         let judges_sizes = !stages.iter().any(|stage| matches!(stage, StageSettings::Blank(_)));
         let derived = self.succession.current().signal();
         self.health = ChannelHealth::new(self.channels, self.rate_hz, derived, judges_sizes);
+        self
+    }
+
+    /// The same, which judges none of these raw channels.
+    #[must_use]
+    pub fn unwatched(mut self, channels: &[usize]) -> Self {
+        if let Some(health) = &mut self.health {
+            health.pass_over(channels);
+        }
         self
     }
 
@@ -145,6 +157,12 @@ impl DerivedStream {
         self.next
     }
 
+    /// For how many raw samples, from the one with this index on, the stages settle after the newest start, by what they
+    /// declare. Zero where they have, before there was a start, and for samples from before it.
+    pub fn settling_from(&self, index: u64) -> u64 {
+        if index < self.settling.first { 0 } else { self.settling.end.saturating_sub(index) }
+    }
+
     /// The most rows that come out of one call with `rows` rows.
     pub fn most_rows(&self, rows: usize) -> usize {
         let chain = self.chain();
@@ -173,6 +191,7 @@ impl DerivedStream {
     pub fn restart(&mut self, output: &mut Rows) {
         let out = output.len();
         self.succession.restart(output);
+        self.settling = IndexRange { first: u64::MAX, end: u64::MAX };
         // what was valid before is no part of what follows
         self.kept.fill(0.0);
         self.made_up.fill(false);
@@ -292,6 +311,10 @@ impl DerivedStream {
         while index < next && rows.next().is_some() {
             index = index.saturating_add(1);
             self.counts.repeated = self.counts.repeated.saturating_add(1);
+        }
+        if self.settling.first == u64::MAX && rows.peek().is_some() {
+            self.settling =
+                IndexRange { first: index, end: index.saturating_add(self.succession.settling()) };
         }
         while rows.peek().is_some() {
             let begin = index;

@@ -27,7 +27,7 @@ pub enum FilterKind {
 
 /// One frequency, or the two edges of a band, in Hz.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a frequency in Hz, or `[lower, upper]` of a band")]
 pub enum Frequencies {
     /// One.
     One(f64),

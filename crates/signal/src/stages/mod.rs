@@ -11,6 +11,8 @@
     clippy::panic
 )]
 
+mod arrays;
+mod burg;
 mod butterworth;
 mod chain;
 mod channel_health;
@@ -25,6 +27,7 @@ mod stage;
 mod state;
 mod succession;
 mod weights;
+mod wide;
 mod windows;
 
 use serde::{Deserialize, Serialize};
@@ -84,6 +87,17 @@ macro_rules! registry {
                 }
             }
 
+            /// The stage of this name with these settings; none where there is no such stage.
+            pub fn named<'de, D: serde::Deserializer<'de>>(
+                name: &str,
+                settings: D,
+            ) -> Option<Result<Self, D::Error>> {
+                $(if name == <$file::$Kind as StageKind>::NAME {
+                    return Some(<$Settings as Deserialize>::deserialize(settings).map(Self::$Kind));
+                })+
+                None
+            }
+
             /// What the stage does with its settings, in a few words.
             pub fn summary(&self) -> String {
                 match self {
@@ -115,6 +129,7 @@ registry! {
     Filter, FilterSettings => filter,
     Reference, ReferenceSettings => reference,
     Rectify, RectifySettings => rectify,
+    ArSpectrum, ArSpectrumSettings => ar_spectrum,
     Decimate, DecimateSettings => decimate,
     Power, PowerSettings => power,
     Spikes, SpikesSettings => spikes,

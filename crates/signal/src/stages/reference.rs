@@ -5,11 +5,12 @@ use core::ops::Range;
 use kalmind_types::{Counted, StreamOutput};
 use serde::{Deserialize, Serialize};
 
+use super::arrays::{Array, ArrayKeys, left_over};
 use super::channels::ChannelName;
-use super::rows::Rows;
+use super::rows::{Row, Rows};
 use super::stage::{Signal, Stage, StageError, StageKind};
 use super::state::{StateError, StateReader, StateWriter};
-use super::weights::{Block, block};
+use super::weights::{Block, TOGETHER, block};
 
 /// What is taken away from a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +38,13 @@ pub struct ReferenceSettings {
     /// one where it is left out; a channel in none stays as it is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arrays: Vec<[usize; 2]>,
+    /// The arrays, each as all its channels by place from 0, in place of `arrays`: where they are no neighbours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub array_channels: Vec<Vec<usize>>,
+    /// In a configuration file, in place of `arrays`: files of electrodes (`.cmp`), which are read when it is. What they come to
+    /// stands in `arrays` or `array_channels` from then on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub maps: Vec<String>,
     /// Of a common average: the channels that make it, as the quietest ones. All of the array where there is none of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub average_of: Vec<ChannelName>,
@@ -65,7 +73,7 @@ impl ReferenceSettings {
         if has_weights == self.weights.is_empty() {
             return wrong("`weights` belongs to `regression` and `matrix`, and has to be there");
         }
-        if !(has_arrays || self.arrays.is_empty()) {
+        if self.array_keys().are_given() && !has_arrays {
             return wrong("`arrays` belongs to `common_average` and `regression`");
         }
         if self.kind != ReferenceKind::CommonAverage && !self.average_of.is_empty() {
@@ -80,28 +88,17 @@ impl ReferenceSettings {
         if self.weights.iter().flatten().any(|weight| !weight.is_finite()) {
             return wrong("`weights` holds what is no finite number");
         }
-        let mut arrays = self.arrays.clone();
-        arrays.sort_unstable();
-        if arrays.iter().any(|[first, end]| first >= end) {
-            return wrong("each of `arrays` has to be `[first, end]`, and `end` above `first`");
-        }
-        if arrays.windows(2).any(|two| matches!(two, [[_, end], [first, _]] if first < end)) {
-            return wrong("`arrays` share channels");
-        }
-        Ok(())
+        self.array_keys().check()
     }
 
-    /// The arrays, where they are inside the signal.
-    fn arrays(&self, channels: usize) -> Result<Vec<Range<usize>>, StageError> {
-        if self.arrays.is_empty() {
-            return Ok(core::iter::once(0..channels).collect());
-        }
-        if let Some([first, end]) = self.arrays.iter().find(|[_, end]| *end > channels) {
-            return Err(StageError::of_signal(format!(
-                "there are {channels} channels, so [{first}, {end}] is no array of them"
-            )));
-        }
-        Ok(self.arrays.iter().map(|[first, end]| *first..*end).collect())
+    fn array_keys(&self) -> ArrayKeys<'_> {
+        ArrayKeys { arrays: &self.arrays, array_channels: &self.array_channels, maps: &self.maps }
+    }
+
+    /// The channels of each array, rising; all of them are one where none is named.
+    #[must_use]
+    pub fn members(&self, channels: usize) -> Vec<Vec<usize>> {
+        self.array_keys().members(channels)
     }
 }
 
@@ -109,7 +106,7 @@ impl ReferenceSettings {
 #[derive(Clone, Debug)]
 enum Plan {
     /// Each array less the mean of its members.
-    Averages(Vec<(Range<usize>, Vec<usize>)>),
+    Averages(Vec<(Array, Vec<usize>)>),
     /// Each a channel less the mean of others.
     Differences(Vec<(usize, Vec<usize>)>),
     /// Each less the weighted sum of the others that are valid.
@@ -155,14 +152,19 @@ impl StageKind for Reference {
             ReferenceKind::CommonAverage => {
                 let of = find(&settings.average_of)?;
                 let mut averages = Vec::new();
-                for array in settings.arrays(channels)? {
-                    let named: Vec<usize> = of.iter().copied().filter(|channel| array.contains(channel)).collect();
-                    let all = if named.is_empty() { array.clone().collect() } else { named };
+                let arrays = settings.array_keys().arrays(channels)?;
+                warning = left_over(&arrays, channels);
+                for array in arrays {
+                    let channels: Vec<usize> = array.iter().cloned().flatten().collect();
+                    let named: Vec<usize> = of.iter().copied().filter(|channel| channels.contains(channel)).collect();
+                    let all = if named.is_empty() { channels.clone() } else { named };
                     let members: Vec<usize> = all.into_iter().filter(is_in).collect();
                     if members.is_empty() {
                         return Err(StageError::of_signal("no channel is left for the average of an array"));
                     }
-                    made_of(&mut outputs, array.clone(), &array.clone().collect::<Vec<_>>(), input);
+                    for run in &array {
+                        made_of(&mut outputs, run.clone(), &channels, input);
+                    }
                     averages.push((array, members));
                 }
                 Plan::Averages(averages)
@@ -189,12 +191,17 @@ impl StageKind for Reference {
                 let weights = &settings.weights;
                 square(weights, channels)?;
                 let mut blocks = Vec::new();
-                for array in settings.arrays(channels)? {
+                let arrays = settings.array_keys().arrays(channels)?;
+                warning = left_over(&arrays, channels);
+                for array in arrays {
+                    let channels: Vec<usize> = array.iter().cloned().flatten().collect();
+                    for run in &array {
+                        made_of(&mut outputs, run.clone(), &channels, input);
+                    }
                     let weight = |from, to: usize| {
                         if from == to { 1.0 } else { -weight_of(weights, from, to) }
                     };
-                    blocks.push(block(array.clone(), array.clone(), weight));
-                    made_of(&mut outputs, array.clone(), &array.collect::<Vec<_>>(), input);
+                    blocks.push(block(channels.clone(), channels, weight));
                 }
                 Plan::Regression(blocks)
             }
@@ -239,7 +246,7 @@ impl StageKind for Reference {
             ReferenceKind::Regression => "regression",
             ReferenceKind::Matrix => "matrix",
         };
-        match settings.arrays.len() {
+        match settings.arrays.len().saturating_add(settings.array_channels.len()) {
             0 => format!("reference ({kind})"),
             arrays => format!("reference ({kind}, arrays: {arrays})"),
         }
@@ -249,6 +256,8 @@ impl StageKind for Reference {
         ReferenceSettings {
             kind: ReferenceKind::CommonAverage,
             arrays: Vec::new(),
+            array_channels: Vec::new(),
+            maps: Vec::new(),
             average_of: Vec::new(),
             excluded: Vec::new(),
             channels: Vec::new(),
@@ -350,54 +359,76 @@ impl Stage for Reference {
     }
 
     fn process(&mut self, input: &Rows, output: &mut Rows) {
-        let excluded = |channel: usize| self.excluded.get(channel).copied().unwrap_or(true);
-        let is_left_out = |channel: usize| self.left_out.get(channel).copied().unwrap_or(false);
-        for row in input.iter() {
-            let is_bad = |channel: usize| row.invalid.get(channel).copied().unwrap_or(true) || excluded(channel);
-            match &self.plan {
-                Plan::Averages(averages) => {
+        let Self { plan, excluded, left_out, lost, .. } = self;
+        let is_excluded = |channel: usize| excluded.get(channel).copied().unwrap_or(true);
+        let is_left_out = |channel: usize| left_out.get(channel).copied().unwrap_or(false);
+        let is_bad = |row: &Row<'_>, channel: usize| {
+            row.invalid.get(channel).copied().unwrap_or(true) || is_excluded(channel)
+        };
+        let mut rows = input.iter();
+        match plan {
+            Plan::Averages(averages) => {
+                for row in rows {
                     let (values, invalid) = output.push_like(row);
-                    for (array, members) in averages {
+                    for (array, members) in &*averages {
                         let (mean, is_valid) = mean(members, row.values, row.invalid);
-                        let values = values.get_mut(array.clone()).unwrap_or_default();
-                        let invalid = invalid.get_mut(array.clone()).unwrap_or_default();
-                        for (value, invalid) in values.iter_mut().zip(invalid) {
-                            *value -= mean;
-                            *invalid |= !is_valid;
+                        for run in array {
+                            let values = values.get_mut(run.clone()).unwrap_or_default();
+                            let invalid = invalid.get_mut(run.clone()).unwrap_or_default();
+                            for (value, invalid) in values.iter_mut().zip(invalid) {
+                                *value -= mean;
+                                *invalid |= !is_valid;
+                            }
                         }
                     }
-                    mark_excluded(invalid, &self.excluded);
+                    mark_excluded(invalid, excluded);
                 }
-                Plan::Differences(lists) => {
+            }
+            Plan::Differences(lists) => {
+                for row in rows {
                     let (values, invalid) = output.push(row.mark);
-                    for ((value, invalid), (channel, others)) in values.iter_mut().zip(invalid).zip(lists) {
+                    for ((value, invalid), (channel, others)) in values.iter_mut().zip(invalid).zip(&*lists) {
                         let (mean, is_valid) = mean(others, row.values, row.invalid);
                         let given = row.values.get(*channel).copied().unwrap_or(0.0);
                         *value = given - mean;
-                        *invalid = is_bad(*channel) || !is_valid;
+                        *invalid = is_bad(&row, *channel) || !is_valid;
                     }
                 }
-                Plan::Regression(blocks) => {
-                    let (values, invalid) = output.push_like(row);
-                    for block in blocks {
-                        values.get_mut(block.outputs.clone()).unwrap_or_default().fill(0.0);
-                        block.add(row.values, |from| !is_bad(from), values);
+            }
+            Plan::Regression(blocks) => {
+                let width = output.channels();
+                while rows.len() > 0 {
+                    let together: [_; TOGETHER] = core::array::from_fn(|_| rows.next());
+                    for row in together.iter().flatten() {
+                        let (_, invalid) = output.push_like(*row);
+                        mark_excluded(invalid, excluded);
                     }
-                    mark_excluded(invalid, &self.excluded);
+                    let values = output.newest_values(together.iter().flatten().count());
+                    for block in &mut *blocks {
+                        block.sum(&together, |row, from| !is_bad(row, from), values, width);
+                    }
                 }
-                Plan::Matrix(block) => {
-                    let (values, invalid) = output.push(row.mark);
-                    block.add(row.values, |from| !is_left_out(from), values);
-                    let columns = block.columns.chunks_exact(block.outputs.len().max(1));
-                    let counts = row.invalid.iter().zip(&self.left_out).map(|(invalid, out)| *invalid && !*out);
-                    for (column, _) in columns.zip(counts).filter(|(_, counts)| *counts) {
-                        for (invalid, weight) in invalid.iter_mut().zip(column) {
-                            *invalid |= *weight != 0.0;
+            }
+            Plan::Matrix(block) => {
+                let width = output.channels();
+                while rows.len() > 0 {
+                    let together: [_; TOGETHER] = core::array::from_fn(|_| rows.next());
+                    for row in together.iter().flatten() {
+                        let (_, invalid) = output.push(row.mark);
+                        let columns = block.columns.chunks_exact(block.width().max(1));
+                        let counts =
+                            row.invalid.iter().zip(&*left_out).map(|(invalid, out)| *invalid && !*out);
+                        for (column, _) in columns.zip(counts).filter(|(_, counts)| *counts) {
+                            for (invalid, weight) in invalid.iter_mut().zip(column) {
+                                *invalid |= *weight != 0.0;
+                            }
+                        }
+                        for (invalid, lost) in invalid.iter_mut().zip(&*lost) {
+                            *invalid |= *lost;
                         }
                     }
-                    for (invalid, lost) in invalid.iter_mut().zip(&self.lost) {
-                        *invalid |= *lost;
-                    }
+                    let values = output.newest_values(together.iter().flatten().count());
+                    block.sum(&together, |_, from| !is_left_out(from), values, width);
                 }
             }
         }

@@ -90,14 +90,20 @@ impl Rows {
 
     /// Another row like this one, and its values to be worked on.
     pub fn push_like(&mut self, row: Row<'_>) -> (&mut [f64], &mut [bool]) {
-        let (values, invalid) = self.push(row.mark);
-        for (value, from) in values.iter_mut().zip(row.values) {
-            *value = *from;
-        }
-        for (invalid, from) in invalid.iter_mut().zip(row.invalid) {
-            *invalid = *from;
-        }
-        (values, invalid)
+        let first = self.values.len();
+        self.marks.push(row.mark);
+        self.values.extend_from_slice(row.values);
+        self.invalid.extend_from_slice(row.invalid);
+        let end = first.saturating_add(self.channels);
+        self.values.resize(end, 0.0);
+        self.invalid.resize(end, false);
+        (self.values.get_mut(first..).unwrap_or_default(), self.invalid.get_mut(first..).unwrap_or_default())
+    }
+
+    /// The values of the newest rows, one row after the other.
+    pub fn newest_values(&mut self, rows: usize) -> &mut [f64] {
+        let first = self.values.len().saturating_sub(rows.saturating_mul(self.channels));
+        self.values.get_mut(first..).unwrap_or_default()
     }
 
     /// Puts the first `rows` rows away, and the rest in front.

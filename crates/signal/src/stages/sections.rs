@@ -2,6 +2,7 @@
 
 use super::stage::StageError;
 use super::state::{StateError, StateReader, StateWriter};
+use super::wide::compiled_wide;
 
 /// States below this become 0: denormal numbers, which take many times as long, never come up.
 const SMALLEST: f64 = 1e-30;
@@ -86,17 +87,7 @@ impl Sections {
 
     /// Filters the next row, in place.
     pub(super) fn step(&mut self, row: &mut [f64]) {
-        let states = self.states.chunks_exact_mut(self.channels.saturating_mul(2).max(1));
-        for (states, [b0, b1, b2, a1, a2]) in states.zip(&self.coefficients) {
-            let (first, second) = states.split_at_mut(self.channels);
-            for ((value, first), second) in row.iter_mut().zip(first).zip(second) {
-                let x = *value;
-                let y = b0 * x + *first;
-                *first = without_denormals(b1 * x - a1 * y + *second);
-                *second = without_denormals(b2 * x - a2 * y);
-                *value = y;
-            }
-        }
+        filtered(&self.coefficients, self.channels, &mut self.states, row);
     }
 
     pub(super) fn state_bytes(&self) -> usize {
@@ -112,6 +103,27 @@ impl Sections {
     }
 }
 
+compiled_wide! {
+    /// A row through all sections, in place.
+    fn filtered(coefficients: &[[f64; 5]], channels: usize, states: &mut [f64], row: &mut [f64]) = filtered_loops
+}
+
+#[inline(always)]
+fn filtered_loops(coefficients: &[[f64; 5]], channels: usize, states: &mut [f64], row: &mut [f64]) {
+    let states = states.chunks_exact_mut(channels.saturating_mul(2).max(1));
+    for (states, [b0, b1, b2, a1, a2]) in states.zip(coefficients) {
+        let (first, second) = states.split_at_mut(channels.min(states.len()));
+        for ((value, first), second) in row.iter_mut().zip(first).zip(second) {
+            let x = *value;
+            let y = b0 * x + *first;
+            *first = without_denormals(b1 * x - a1 * y + *second);
+            *second = without_denormals(b2 * x - a2 * y);
+            *value = y;
+        }
+    }
+}
+
+#[inline(always)]
 fn without_denormals(state: f64) -> f64 {
     if state.abs() < SMALLEST { 0.0 } else { state }
 }

@@ -81,6 +81,12 @@ impl Succession {
         self.next.as_ref().map(|(chain, at)| (chain.generation(), *at))
     }
 
+    /// Raw samples until all that is given after a restart is valid, by what the chains declare.
+    pub(super) fn settling(&self) -> u64 {
+        let next = self.next.as_ref().map_or(0, |(chain, _)| chain.settling());
+        self.current.settling().max(next)
+    }
+
     /// A chain that was followed and owes nothing any more, to be freed by another thread.
     pub(super) fn take_retired(&mut self) -> Option<Box<Chain>> {
         self.retired.take()

@@ -4,6 +4,7 @@
 #[path = "../../../../tests/counting_allocator/mod.rs"]
 mod counting_allocator;
 
+mod ar_spectrum;
 mod filters;
 mod rig;
 mod signals;

@@ -50,6 +50,8 @@ fn reference(kind: ReferenceKind) -> ReferenceSettings {
     ReferenceSettings {
         kind,
         arrays: vec![],
+        array_channels: vec![],
+        maps: vec![],
         average_of: vec![],
         excluded: vec![],
         channels: vec![],
@@ -187,6 +189,55 @@ fn references_are_those_of_numpy() {
 }
 
 #[test]
+fn arrays_of_channels_that_are_no_neighbours_give_what_neighbours_do() {
+    let x = &clean()[..40 * CHANNELS];
+    // channels 1 and 2 change places
+    let turned =
+        |values: &[f64]| values.chunks_exact(4).flat_map(|row| [row[0], row[2], row[1], row[3]]).collect();
+    let regression =
+        || ReferenceSettings { weights: numbers_of_weights(), ..reference(ReferenceKind::Regression) };
+    let weights: Vec<Vec<f64>> = [0, 2, 1, 3].iter().map(|row| turned(&numbers_of_weights()[*row])).collect();
+    let average = || reference(ReferenceKind::CommonAverage);
+    let apart = vec![vec![2, 0], vec![1, 3]];
+    for (neighbours, others) in [
+        (ReferenceSettings { arrays: vec![[0, 2], [2, 4]], ..average() }, average()),
+        (
+            ReferenceSettings { arrays: vec![[0, 2], [2, 4]], ..regression() },
+            ReferenceSettings { weights, ..regression() },
+        ),
+    ] {
+        let others = ReferenceSettings { array_channels: apart.clone(), ..others };
+        let made = |settings| {
+            StageSettings::Reference(settings).build(&signal(RATE_HZ, 4)).unwrap().signal().clone()
+        };
+        let sources =
+            made(others.clone()).outputs.iter().map(|output| output.sources.clone()).collect::<Vec<_>>();
+        assert_eq!(sources, [vec![0..1, 2..3], vec![1..2, 3..4], vec![0..1, 2..3], vec![1..2, 3..4]]);
+        let expected = run(vec![StageSettings::Reference(neighbours)], &signal(RATE_HZ, 4), x).0;
+        let found = run(vec![StageSettings::Reference(others)], &signal(RATE_HZ, 4), &turned(x)).0;
+        let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&turned(&found)), bits(&expected));
+    }
+}
+
+#[test]
+fn channels_that_are_in_no_array_are_said() {
+    let said = |settings: ReferenceSettings| {
+        StageSettings::Reference(settings).build(&signal(1000.0, 5)).unwrap().warning().unwrap_or_default()
+    };
+    let average = || reference(ReferenceKind::CommonAverage);
+    assert_eq!(said(average()), "");
+    assert_eq!(
+        said(ReferenceSettings { arrays: vec![[0, 4]], ..average() }),
+        "channel 4 (counted from 0) is in no array, and stays as it is"
+    );
+    assert_eq!(
+        said(ReferenceSettings { array_channels: vec![vec![1, 3]], ..average() }),
+        "channels 0, 2, 4 (counted from 0) are in no array, and stay as they are"
+    );
+}
+
+#[test]
 fn a_channel_that_is_excluded_or_not_valid_is_no_part_of_a_reference() {
     let row = [1.0, 2.0, 600.0, 6.0];
     let settings = ReferenceSettings { excluded: names(&[2]), ..reference(ReferenceKind::CommonAverage) };
@@ -303,6 +354,39 @@ fn stages_that_do_not_fit_are_refused_with_what_would_do() {
             StageSettings::Reference(ReferenceSettings { arrays: vec![[0, 96]], ..average.clone() }),
             true,
             "there are 3 channels",
+        ),
+        (
+            StageSettings::Reference(ReferenceSettings {
+                array_channels: vec![vec![0, 7]],
+                ..average.clone()
+            }),
+            true,
+            "there are 3 channels, so what has channel 7, counted from 0",
+        ),
+        (
+            StageSettings::Reference(ReferenceSettings {
+                array_channels: vec![vec![0, 1], vec![1]],
+                ..average.clone()
+            }),
+            false,
+            "`array_channels` share channels",
+        ),
+        (
+            StageSettings::Reference(ReferenceSettings {
+                arrays: vec![[0, 1]],
+                maps: vec![String::new()],
+                ..average.clone()
+            }),
+            false,
+            "one of them will do",
+        ),
+        (
+            StageSettings::Reference(ReferenceSettings {
+                maps: vec![String::from("a.cmp")],
+                ..average.clone()
+            }),
+            true,
+            "`maps` name files",
         ),
         (
             StageSettings::Reference(ReferenceSettings { excluded: names(&[0, 1, 2]), ..average.clone() }),

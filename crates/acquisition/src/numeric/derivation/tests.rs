@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use kalmind_signal::{
-    ChainSettings, IdentitySettings, IirBackwardSettings, PowerSettings, Signal, StageSettings,
+    ChainSettings, IdentitySettings, IirBackwardSettings, IirSettings, PowerSettings, Signal, StageSettings,
 };
 use kalmind_types::{GenerationId, SampleBlock};
 
@@ -24,6 +24,7 @@ fn stages_of(stage: StageSettings, generation: u8) -> Stages {
         generation: GenerationId([generation; 32]),
         raw: Signal::raw(1000.0, [(String::from("a"), String::new())]),
         channel_health: false,
+        unwatched: Vec::new(),
     }
 }
 
@@ -243,4 +244,46 @@ fn stages_slower_than_the_samples_for_a_second_are_too_slow_until_they_are_not()
     };
     assert!(!second(&mut load, 0.5) && second(&mut load, 1.5) && second(&mut load, 1.5));
     assert!(!second(&mut load, 0.9));
+}
+
+#[test]
+fn blocks_say_how_long_the_stages_settle_and_hold_nothing_else_meanwhile() {
+    let sections = vec![[1.0, -1.0, 0.0, 1.0, -0.9, 0.0]];
+    let (mut derivation, mut senders, mut reader) =
+        derivation_of(StageSettings::Iir(IirSettings { sections }));
+    let rows = derivation.stream.chain().settling();
+    assert!(rows > 50);
+    let mut settling = Vec::new();
+    for index in 0..400_u32 {
+        // twenty samples are missing before the two hundredth
+        let missing = if index == 200 { 20 } else { 0 };
+        let stamp = StreamTime(10.0 + f64::from(index) * 1e-3);
+        if missing > 0 {
+            derivation.run(&mut senders, PullContext::default());
+        }
+        derivation.take(stamp, missing, |samples| {
+            if let Samples::Double64(values) = samples {
+                values.push(f64::from(index));
+            }
+        });
+        if index % 7 == 6 {
+            derivation.run(&mut senders, PullContext::default());
+        }
+        if index % 56 == 55 {
+            senders.flush(PullContext::default());
+        }
+        while let Some(block) = reader.receive() {
+            let Samples::Double64(values) = &block.values else { panic!("doubles") };
+            let settles = block.settling.0 > 0.0;
+            assert!(values.iter().all(|value| value.is_nan() == settles), "{index}: {values:?}");
+            if settles {
+                settling.push((block.first_index, (block.settling.0 * 1e3).round() as u64));
+            }
+            reader.give_back(block);
+        }
+    }
+    // each says what is left from its first sample on
+    assert_eq!(settling[0], (0, rows));
+    assert!(settling.iter().all(|(first, left)| *left == rows - first % 200), "{settling:?}");
+    assert!(settling.iter().any(|(first, _)| *first == 200));
 }

@@ -17,14 +17,10 @@ use kalmind_types::TaskBlock;
 
 use super::arguments::ReplayArguments;
 use crate::{
-    commands::evaluate::{Outputs, evaluate, live_settings},
+    commands::evaluate::{NOTE, Outputs, evaluate, live_settings},
     failure::{OrFail as _, Outcome},
     terminal::Terminal,
 };
-
-/// What such figures do not say; stands in the table, the document and the page.
-const NOTE: &str = "Open-loop error of the intent against the recorded targets. It says nothing of online control: \
-                        the participant reacted to the decoder of the session, and would have done otherwise with this one.";
 
 /// Runs the command.
 ///
@@ -64,6 +60,7 @@ pub(super) fn run(arguments: &ReplayArguments) -> Outcome<()> {
             ..TableOptions::default()
         },
         division,
+        whole_trials: false,
         decoders,
         seed: arguments.seed,
         seeds: 1,
@@ -91,13 +88,7 @@ impl Rows {
     fn read(recording: &Path) -> Outcome<Self> {
         let gathered = gather(recording, Some("all"), &Terminal).or_usage()?;
         let tables = label_tables(&gathered).or_usage()?;
-        // tables lack some of the gathered rows and keep their order
-        let mut all = gathered.rows.iter();
-        let blocks = tables
-            .time
-            .iter()
-            .map(|time| all.find(|(at, _)| at.0.to_bits() == time.to_bits()).and_then(|(_, block)| *block))
-            .collect();
+        let blocks = tables.session.as_ref().map(|session| session.blocks.clone()).unwrap_or_default();
         Ok(Self { recording: recording.to_owned(), tables, blocks })
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use kalmind_filter::DecoderSpec;
 use kalmind_session::{BlockStatus, Person, Preset, SessionStatus};
-use kalmind_types::{Actor, Counted, Seconds};
+use kalmind_types::{Actor, Counted, Seconds, TaskBlock};
 use serde_json::json;
 
 use crate::{
@@ -75,6 +75,12 @@ pub(super) fn run(
     if let Some(decoder) = decoder {
         preset.decoder = Some(decoder.parse::<DecoderSpec>().or_usage()?.to_string());
     }
+    // before anything is recorded
+    let rests = preset.blocks.iter().any(|plan| plan.block == TaskBlock::Rest);
+    let is_recorded = configuration.records(arguments.record.as_deref());
+    if let Some(why) = configuration.why_no_rest(is_recorded).filter(|_| rests) {
+        return Err(anyhow::anyhow!("nothing can be learnt from the rest of this preset: {why}")).or_usage();
+    }
     let in_force = lsl_network::apply(&configuration.lsl)?;
     log::start_for_lsl(&configuration.log);
     run_preset(arguments, &preset, configuration, &in_force, as_json)
@@ -121,7 +127,7 @@ fn run_preset(
     let Found { plan, streams: found, outlets } = found;
     let save = SavedModels::of(&plan.configuration).filter(|_| plan.configuration.models.save);
     let options = RunOptions {
-        presets: presets_with(preset)?,
+        presets: presets_with(preset, &plan.configuration)?,
         calibrate: Some(calibrate),
         record: live.record.clone(),
         save,

@@ -1,5 +1,7 @@
 //! What needs attention in a session, as plain sentences.
 
+use std::collections::BTreeMap;
+
 use kalmind_types::{Confirmation, Counted, EventBody, EventKind, OutputState};
 use maud::{Markup, html};
 
@@ -60,6 +62,7 @@ pub(super) fn section(facts: &Facts) -> Markup {
             length(facts.stale.iter().copied().fold(0.0, f64::max))
         ));
     }
+    said.extend(channels_out(facts));
     if facts.missing_ticks > 0 {
         let is = if facts.missing_ticks == 1 { "is" } else { "are" };
         said.push(format!("{} {is} missing from the recording.", Counted(facts.missing_ticks, "tick")));
@@ -107,4 +110,31 @@ pub(super) fn section(facts: &Facts) -> Markup {
         @if said.is_empty() { p { "Nothing." } }
         @else { ul { @for sentence in &said { li { (sentence) } } } }
     }
+}
+
+/// Channels that are named of a stream and a fault.
+const NAMED: usize = 8;
+
+/// A sentence for each stream and fault: which channels were left out for it, and how often that began.
+fn channels_out(facts: &Facts) -> Vec<String> {
+    let mut found: BTreeMap<(&str, &str), (Vec<&str>, usize)> = BTreeMap::new();
+    for happening in &facts.happenings {
+        let EventBody::ChannelHealth(health) = &happening.body else { continue };
+        let Some(fault) = health.fault else { continue };
+        let (channels, begun) = found.entry((&health.stream, fault.sentence())).or_default();
+        *begun += 1;
+        for channel in &health.channels {
+            if !channels.contains(&channel.as_str()) {
+                channels.push(channel);
+            }
+        }
+    }
+    let sentence = |((stream, fault), (channels, begun)): ((&str, &str), (Vec<&str>, usize))| {
+        let named = channels.iter().take(NAMED).copied().collect::<Vec<&str>>().join(", ");
+        let more = channels.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let (noun, were) = if channels.len() == 1 { ("channel", "was") } else { ("channels", "were") };
+        format!("Stream {stream}: {noun} {named}{more} {were} left out {}: {fault}.", times(begun))
+    };
+    found.into_iter().map(sentence).collect()
 }

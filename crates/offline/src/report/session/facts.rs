@@ -25,6 +25,9 @@ use crate::{
 /// The longest latency that is told apart, in microseconds.
 const LONGEST_US: u64 = 60_000_000;
 
+/// How the source of a simulated participant's stream begins.
+const SIMULATED_SOURCE: &str = "kalmind-participant-";
+
 /// One second of the session.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Second {
@@ -247,6 +250,18 @@ impl Facts {
     /// Seconds from the first bin to the last.
     pub(super) fn duration(&self) -> f64 {
         (self.end - self.begin).max(0.0)
+    }
+
+    /// Whether the signals were those of a simulated participant, as far as the recording's summary says it.
+    pub(super) fn is_simulated(&self) -> bool {
+        let streams = self.summary.as_ref().and_then(|summary| summary["streams"].as_array());
+        let source = |stream: &Value| stream["description"]["source_id"].as_str().map(str::to_owned);
+        streams.into_iter().flatten().filter_map(source).any(|source| source.starts_with(SIMULATED_SOURCE))
+    }
+
+    /// What stands beside figures of a simulated participant.
+    pub(super) fn of_whom(&self) -> &'static str {
+        if self.is_simulated() { ", simulated participant" } else { "" }
     }
 
     fn take(&mut self, item: Item) {

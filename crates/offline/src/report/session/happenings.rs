@@ -2,7 +2,7 @@
 
 use kalmind_types::{
     Actor, ArrivalAction, ArrivalEvent, Confirmation, Counted, EventBody, EventKind, ModelEvent, ModelSource,
-    OperatorRequest, Phase, SelectBy, SessionChange, SessionEvent, StagesAction, StagesEvent,
+    OperatorAction, OperatorRequest, Phase, SelectBy, SessionChange, SessionEvent, StagesAction, StagesEvent,
 };
 use maud::{Markup, html};
 use serde_json::Value;
@@ -23,11 +23,20 @@ pub(super) fn section(facts: &Facts) -> Markup {
     // an event is published when it is known, with the time at which it happened
     let mut happenings: Vec<&Happening> = facts.happenings.iter().collect();
     happenings.sort_by(|a, b| a.time.total_cmp(&b.time));
+    let mut is_over = false;
     let shown = happenings.into_iter().take(LISTED).map(|happening| {
+        if let EventBody::Session(event) = &happening.body {
+            is_over = matches!(event.change, SessionChange::Ended { .. })
+                || (is_over && !matches!(event.change, SessionChange::Opened { .. }));
+        }
         vec![
             cell(number(happening.time - facts.begin, 2)),
             cell(kind(&happening.body)),
-            cell(sentence(&happening.body)),
+            cell(if is_over && ends_run(&happening.body) {
+                "the run ended, and the cursor was stopped with it".to_owned()
+            } else {
+                sentence(&happening.body)
+            }),
         ]
     });
     let heads = ["time, s", "kind", "what happened"];
@@ -36,6 +45,12 @@ pub(super) fn section(facts: &Facts) -> Markup {
         (table("Blocks, operator, models, states and faults", &heads, &[1, 2], shown))
         @if more > 0 { p { "The recording holds " (Counted(more as u64, "event").to_string()) " more." } }
     }
+}
+
+/// Whether it is the stop with which a run ends, which nobody pressed.
+fn ends_run(body: &EventBody) -> bool {
+    let EventBody::Operator(request) = body else { return false };
+    request.action == OperatorAction::Stop && request.by == Actor::Signal
 }
 
 fn kind(body: &EventBody) -> &'static str {
@@ -215,6 +230,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn the_stop_with_which_a_run_ends_is_told_from_one_that_somebody_pressed() {
+        let of = |by: &str| EventBody::read(EventKind::Operator, json!({ "action": "stop", "by": by }));
+        assert!(ends_run(&of("signal")) && !ends_run(&of("operator")) && !ends_run(&of("client")));
+    }
 
     #[test]
     fn every_kind_of_event_is_a_sentence() {

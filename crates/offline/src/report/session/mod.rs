@@ -83,10 +83,14 @@ fn session_page(recording: &Path, facts: &Facts) -> String {
     let date = kalmind_recording::date(begun).replace('T', " ").replace("+0000", " UTC");
     let intro = html! {
         p {
-            (date) ", " (length(facts.duration())) ", instance " (session.instance) ". Kalmind is not a medical device."
+            (date) ", " (length(facts.duration())) ", instance " (session.instance) ". "
+            @if facts.is_simulated() { strong { "The participant was simulated." } " " }
+            "Kalmind is not a medical device."
         }
     };
-    framed(&format!("session{of}, {date}"), &format!("Session{of}"), &intro, &sections)
+    let simulated = if facts.is_simulated() { " (simulated)" } else { "" };
+    let (title, heading) = (format!("session{of}{simulated}, {date}"), format!("Session{of}{simulated}"));
+    framed(&title, &heading, &intro, &sections)
 }
 
 fn models(facts: &Facts) -> Markup {
@@ -199,6 +203,8 @@ mod tests {
                 assert!(html.contains(&format!("<section id=\"{section}\"")), "{section}");
             }
             assert_eq!(html.contains("The recording is damaged"), is_torn);
+            assert_eq!(html.contains("The participant was simulated."), !is_torn, "the summary says it");
+            assert!(is_torn || html.contains("by block, simulated participant"), "beside the figures");
             assert!(!html.contains("NaN") && html.len() < 1_000_000, "{}", html.len());
         }
     }

@@ -45,7 +45,7 @@ pub(super) fn section(facts: &Facts) -> Markup {
         div class="figures" {
             (chart("Incomplete bins", "%", &stretches(facts, share)))
             (chart("Samples lost or late", "samples", &stretches(facts, sum(|second| second.lost_samples as f64))))
-            (chart("Features masked", "per tick", &stretches(facts, per_tick(|second| second.masked))))
+            (chart("Features off or without a value", "per tick", &stretches(facts, per_tick(|second| second.masked))))
             (chart(
                 "Channels corrected by the guard",
                 "per tick",

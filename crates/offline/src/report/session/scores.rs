@@ -115,8 +115,13 @@ pub(super) fn section(facts: &Facts) -> Markup {
     ];
     html! {
         @if !figure_rows.is_empty() {
-            (table("Blocks of the session, trials without help, with intervals of 95 %", &heads, &[], figure_rows))
+            (table(
+                &format!("Blocks of the session, trials without help, with intervals of 95 %{}", facts.of_whom()),
+                &heads,
+                &[],
+                figure_rows,
+            ))
         }
-        @if !click_rows.is_empty() { (table("Clicks", &click_heads, &[], click_rows)) }
+        @if !click_rows.is_empty() { (table(&format!("Clicks{}", facts.of_whom()), &click_heads, &[], click_rows)) }
     }
 }

@@ -83,7 +83,7 @@ pub(super) fn section(facts: &Facts) -> Markup {
         "aim error, °",
     ];
     html! {
-        (table("Completed trials, by block", &heads, &[], rows))
+        (table(&format!("Completed trials, by block{}", facts.of_whom()), &heads, &[], rows))
         p class="note" {
             "Time: from the appearance of the target to the end of the hold, without the time in which the cursor could not \
              move; acquired targets only. Of those the medians of: dial-in, the time from first coming within its radius to the end of \

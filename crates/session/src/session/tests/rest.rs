@@ -1,6 +1,6 @@
 //! Stretches of rest: what is learnt of them, and what breaks them off.
 
-use kalmind_types::{EventBody, Mode, OutputState, Phase, SessionChange, TaskBlock};
+use kalmind_types::{Cause, EventBody, Mode, OutputState, Phase, SessionChange, TaskBlock};
 
 use super::rig::{BIN_S, Rig, block, model, refused};
 use crate::{ReferenceStatus, SessionInput, SessionRequest, SessionState};
@@ -20,6 +20,7 @@ fn learnt() -> ReferenceStatus {
         text: "of today".to_owned(),
         made,
         seconds: 60.0,
+        streams: vec!["array".to_owned()],
         warnings: vec!["channel 3 is dead".to_owned()],
     }
 }
@@ -181,6 +182,37 @@ fn stages_are_frozen_while_a_block_runs_in_which_the_decoder_moves_the_cursor() 
 }
 
 #[test]
+fn a_block_in_which_the_decoder_moves_the_cursor_waits_for_stages_that_are_on_their_way() {
+    let mut rig = Rig::new(vec![block(TaskBlock::OpenLoop, 5.0), block(TaskBlock::ClosedLoop, 5.0)]);
+    rig.handle(SessionInput::StagesComing(true)).unwrap();
+    rig.open();
+    rig.seconds(1.0);
+    assert_eq!(rig.state(), SessionState::Running, "nothing is decoded in an open loop");
+    rig.seconds(4.4);
+    rig.fit(Ok(model(1, false)));
+    rig.seconds(5.0);
+    let status = rig.session.status();
+    assert_eq!((status.state, status.block), (SessionState::Resting, Some(1)));
+    assert!(status.message.contains("come into force first"), "{status:?}");
+    rig.handle(SessionInput::StagesChanged).unwrap();
+    rig.handle(SessionInput::StagesComing(false)).unwrap();
+    rig.seconds(0.1);
+    let status = rig.session.status();
+    assert_eq!(status.state, SessionState::Running);
+    assert!(!status.message.contains("come into force"), "{status:?}");
+}
+
+#[test]
+fn stages_that_somebody_else_changes_are_of_no_rest_any_more() {
+    let mut rig = resting();
+    rig.seconds(6.2);
+    rig.handle(SessionInput::Learnt { number: 0, result: Ok(learnt()) }).unwrap();
+    assert_eq!(rig.session.status().reference, Some(learnt()));
+    rig.handle(SessionInput::StagesChanged).unwrap();
+    assert_eq!(rig.session.status().reference, None);
+}
+
+#[test]
 fn a_run_in_which_nothing_can_be_learnt_refuses_a_preset_with_a_rest() {
     let mut rig = Rig::new(vec![block(TaskBlock::Rest, 2.0)]);
     rig.session.settings.cannot_learn = Some("nothing is recorded".to_owned());
@@ -217,4 +249,61 @@ fn whoever_changes_stages_the_decoder_has_to_show_anew_what_it_is_worth() {
     assert!(before > 0);
     rig.handle(SessionInput::StagesChanged).unwrap();
     assert_eq!(rows(&rig), 0, "of {before} rows of other features");
+}
+
+#[test]
+fn a_rest_after_a_long_silence_waits_for_the_operator_and_one_that_nobody_began_before_does_not() {
+    let mut rig = resting();
+    rig.seconds(3.0);
+    (rig.state, rig.cause) = (OutputState::Stale, Some(Cause::AwaitsResume));
+    rig.seconds(20.0);
+    assert!(rig.rests.is_empty() && rig.session.status().elapsed_s == 0.0, "{:?}", rig.session.status());
+    let message = rig.session.status().message;
+    assert!(message.contains("press Resume, then the rest begins anew"), "{message}");
+    (rig.state, rig.cause) = (OutputState::Idle, None);
+    rig.seconds(6.2);
+    assert_eq!(rig.rests.len(), 1);
+
+    // filters that take long to settle: nothing was fresh before
+    let mut rig = Rig::new(vec![block(TaskBlock::Rest, 6.0)]);
+    (rig.state, rig.cause) = (OutputState::Stale, Some(Cause::AwaitsResume));
+    rig.ask(SessionRequest::Open { preset: "p".to_owned(), participant: None }).unwrap();
+    rig.seconds(1.0);
+    rig.ask(SessionRequest::Start).unwrap();
+    rig.seconds(1.0);
+    assert_eq!((rig.state, rig.session.status().message.as_str()), (OutputState::Stale, "rest"));
+    rig.seconds(5.3);
+    assert_eq!(rig.rests.len(), 1);
+}
+
+#[test]
+fn a_stop_while_it_learns_or_between_blocks_is_gone_on_from_and_no_countdown_passes_it() {
+    let mut rig = resting();
+    rig.seconds(6.1);
+    let (number, ..) = rig.rests[0];
+    rig.state = OutputState::Hold;
+    rig.seconds(0.1);
+    let message = rig.session.status().message;
+    assert!(message.contains("press Resume") && message.contains("learnt from the rest"), "{message}");
+    rig.ask(SessionRequest::Start).unwrap();
+    assert_eq!((rig.state(), rig.state), (SessionState::Learning, OutputState::Idle));
+    rig.state = OutputState::Hold;
+    rig.seconds(0.1);
+    rig.handle(SessionInput::Learnt { number, result: Ok(learnt()) }).unwrap();
+    rig.seconds(3.0);
+    let status = rig.session.status();
+    assert_eq!((status.state, status.block), (SessionState::Resting, Some(1)));
+    assert_eq!(status.message, "stopped: press Resume, then the session goes on");
+    rig.ask(SessionRequest::Start).unwrap();
+    rig.seconds(0.1);
+    assert_eq!(rig.state(), SessionState::Running);
+}
+
+#[test]
+fn what_is_said_of_a_stop_in_a_rest_is_what_comes_of_it() {
+    let mut rig = resting();
+    rig.seconds(3.0);
+    rig.state = OutputState::Hold;
+    rig.seconds(0.1);
+    assert_eq!(rig.session.status().message, "stopped: press Resume, then the rest begins anew");
 }

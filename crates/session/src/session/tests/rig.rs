@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kalmind_types::{Click, CursorDrive, Position, Seconds, TickOutput, Velocity};
+use kalmind_types::{Click, CursorDrive, Position, Reason, Seconds, TickOutput, Velocity};
 
 use super::super::*;
 use crate::CalibrationOptions;
@@ -59,6 +59,7 @@ pub(super) struct Rig {
     pub(super) session: Session,
     pub(super) tick: u64,
     pub(super) state: OutputState,
+    pub(super) cause: Option<Cause>,
     pub(super) position: Position,
     pub(super) task: TaskState,
     pub(super) decodes: Option<(ModelId, bool)>,
@@ -104,6 +105,7 @@ impl Rig {
             session: Session::new(settings),
             tick: 0,
             state: OutputState::Idle,
+            cause: None,
             position: Position([0.5, 0.5]),
             task: TaskState::default(),
             decodes: None,
@@ -149,8 +151,10 @@ impl Rig {
 
     pub(super) fn command(&mut self, command: Command) {
         match command {
-            Command::Request { mode, resume, .. } if resume || self.state != OutputState::Hold => {
-                self.state = mode.into();
+            Command::Request { mode, resume, .. }
+                if resume || (self.state != OutputState::Hold && self.cause.is_none()) =>
+            {
+                (self.state, self.cause) = (mode.into(), None);
             }
             Command::Task(task) => self.task = task,
             Command::PlaceCursor(position) => self.position = position,
@@ -194,6 +198,7 @@ impl Rig {
             velocity,
             click: self.click,
             incomplete: self.is_incomplete,
+            reason: self.cause.map(|cause| Reason { cause, by: Actor::Daemon }),
             ..TickOutput::neutral(self.tick, time)
         };
         let noise = if self.lively { (self.tick % 7) as f64 / 100.0 } else { 0.0 };

@@ -143,6 +143,15 @@ impl ChannelHealth {
         })
     }
 
+    /// These channels are not judged, and nobody is compared with them.
+    pub fn pass_over(&mut self, channels: &[usize]) {
+        for channel in channels {
+            if let Some(judged) = self.judged.get_mut(*channel) {
+                *judged = false;
+            }
+        }
+    }
+
     /// Rows until the window at work ends: a verdict stands between blocks of rows.
     pub fn rows_left(&self) -> usize {
         let groups = self.groups.saturating_sub(self.group);
