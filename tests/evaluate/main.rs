@@ -436,9 +436,8 @@ fn features_are_selected_and_put_together_in_the_fit_as_in_the_test() {
     assert!(error(1) < 0.9 * error(0), "{} {}", error(1), error(0));
     // a model file is run by the same code
     let decoder = "--decoder kalman:select=6,pca=4,guard=off";
-    folder.succeeds(&format!("fit {tables} --zscore --rows 0..200 {decoder} -o m.kalmind"));
+    let fit = folder.succeeds(&format!("fit {tables} --zscore --rows 0..200 {decoder} -o m.kalmind"));
+    assert!(fit.contains("selected [4, 14, 24, 34, 44, 54]"), "{fit}");
     let alone = document(&folder, &format!("evaluate {tables} --model m.kalmind --test 200..600"));
     assert!((number(&alone["decoders"][0]["nrmse"]) - error(1)).abs() < 1e-12, "{alone}");
-    let selected = &alone["decoders"][0]["fit"]["hyperparameters"]["selected"];
-    assert_eq!(selected, &serde_json::json!([4, 14, 24, 34, 44, 54]), "{alone}");
 }

@@ -35,7 +35,9 @@ fn with_a_running_z_score_every_decoder_goes_on_as_if_it_had_run_all_along() {
         let model = running(spec);
         let expected = all_along(&model, Incidents::default());
         for (bins, behind) in [(250, 0), (500, 2)] {
-            let old = &olds[usize::from(spec.options.guard == Some(true))];
+            // and a bin without what a model selects of the features moves nothing
+            let selects = spec.options.select.map(|_| model.clone());
+            let old = selects.as_ref().unwrap_or(&olds[usize::from(spec.options.guard == Some(true))]);
             let (outputs, engine) = swapped(&model, old, Incidents::default(), bins, behind);
             assert_eq!(engine.model(), Some(NEW), "{spec}");
             let found = intents(&outputs);
