@@ -89,8 +89,7 @@ fn independent_rows(data: &TrainingData, standardised: &DMatrix<f64>) -> f64 {
 
 /// The same with ranges so much wider, above 1: a few seconds of a slow signal do not show how far it goes.
 fn widened(statistics: GuardStatistics, factor: f64) -> GuardStatistics {
-    // this is also false for what is no number
-    if !(factor > 1.0) {
+    if factor.is_nan() || factor <= 1.0 {
         return statistics;
     }
     let wider = |matrix: DMatrix<f64>| matrix * factor;

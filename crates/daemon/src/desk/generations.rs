@@ -110,9 +110,7 @@ impl Desk {
         };
         let is_coming =
             self.handle.stages().iter().any(|stages| stages.next.is_some() && sends(stages.place));
-        if core::mem::replace(&mut self.told_coming, is_coming) != is_coming {
-            self.tell_session(SessionInput::StagesComing(is_coming));
-        }
+        self.tell_session(SessionInput::StagesComing(is_coming));
     }
 
     /// The model that waits for a generation waits for nothing: it is never put in with another one.

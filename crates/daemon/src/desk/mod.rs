@@ -149,8 +149,6 @@ pub struct Desk {
     fitted: Option<CalibrationFit>,
     /// The features of a tick as calibration sees them.
     features: Vec<f64>,
-    /// Whether the session knows of stages that are on their way.
-    told_coming: bool,
     /// The model that was put in last, where it was in doubt then.
     doubt: Option<ModelInDoubt>,
     /// That model, or the one of the start.
@@ -218,7 +216,6 @@ impl Desk {
             hid_decoder: false,
             session_shown: None,
             session_changed: true,
-            told_coming: false,
             doubt,
             put_in: None,
             fitted: None,

@@ -141,8 +141,7 @@ impl Stretch {
                 let begin = searches.iter().flatten().filter_map(|search| search.first).reduce(f64::min);
                 times.map(|time| ((time.0 - begin.unwrap_or(time.0)) * 1e3).round() / 1e3)
             }
-            Self::Seconds(seconds) => *seconds,
-            Self::Samples { seconds, .. } => *seconds,
+            Self::Seconds(seconds) | Self::Samples { seconds, .. } => *seconds,
         };
         Ok(Found { samples, seconds, lengths_s })
     }

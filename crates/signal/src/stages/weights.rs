@@ -98,6 +98,7 @@ compiled_wide! {
     fn weighted(tiles: &[[f64; TILE]], given: &[[f64; TOGETHER]], sums: &mut [[[f64; TILE]; TOGETHER]]) = weighted_loops
 }
 
+#[expect(clippy::inline_always, reason = "it is compiled for each processor where it is called")]
 #[inline(always)]
 fn weighted_loops(tiles: &[[f64; TILE]], given: &[[f64; TOGETHER]], sums: &mut [[[f64; TILE]; TOGETHER]]) {
     for (tile, sums) in tiles.chunks_exact(given.len().max(1)).zip(sums) {
