@@ -443,6 +443,28 @@ fn silence_of_a_stream_of_events_that_come_late_is_no_count_of_zero() {
 }
 
 #[test]
+fn events_that_are_only_out_of_order_or_from_before_the_start_leave_silence_to_be_believed() {
+    let mut binner = binner(0.25, vec![stream(Binning::Events, None)]);
+    let live = |first, stamps: &[f64]| {
+        let mut events = block(first, stamps);
+        (events.health, events.received) = (StreamHealth::Live, LslTime(1.27));
+        events
+    };
+    binner.accept(0, live(0, &[1.0, 1.125, 1.25]));
+    assert_eq!(close_all(&mut binner, 1.27).len(), 1);
+    // a sorter that jitters
+    binner.accept(0, live(3, &[1.249, 0.5]));
+    assert_eq!(binner.counts(0).late, 2);
+    let ticks = close_all(&mut binner, 2.06);
+    assert!(ticks.len() == 3 && ticks.iter().all(|tick| !tick.incomplete), "{ticks:?}");
+    // one from before the first bin, however late
+    let mut early = live(5, &[0.5]);
+    early.received = LslTime(2.07);
+    binner.accept(0, early);
+    assert_eq!(close_all(&mut binner, 2.31).iter().map(|tick| tick.incomplete).collect::<Vec<_>>(), [false]);
+}
+
+#[test]
 fn a_stream_whose_newest_sample_is_kept_closes_no_bin_alone() {
     let alone = BinnerSettings {
         width: Seconds(0.25),

@@ -106,6 +106,20 @@ fn a_rest_of_incomplete_bins_is_broken_off_before_its_end() {
 }
 
 #[test]
+fn a_rest_begins_anew_once_filters_have_settled() {
+    let mut rig = resting();
+    rig.seconds(2.0);
+    (rig.is_incomplete, rig.cause) = (true, Some(Cause::StagesSettle));
+    rig.seconds(3.4);
+    assert!(failed(&rig).is_empty(), "{}", rig.session.status().message);
+    (rig.is_incomplete, rig.cause) = (false, None);
+    rig.seconds(5.9);
+    assert!(rig.rests.is_empty());
+    rig.seconds(0.2);
+    assert_eq!((rig.rests.len(), failed(&rig).len()), (1, 0));
+}
+
+#[test]
 fn a_pause_begins_a_rest_anew_and_its_end_takes_nothing_with_it() {
     let mut rig = resting();
     rig.seconds(4.0);
