@@ -36,6 +36,7 @@ mod examined;
 mod history;
 mod models;
 mod movement;
+mod patience;
 mod settings;
 mod settling;
 mod staged;
@@ -86,7 +87,7 @@ pub struct Engine {
     last_heard: Option<LslTime>,
     /// What settled in the newest tick's bin, and kept it from being complete.
     settling: Option<SettlingStages>,
-    patience: settling::Patience,
+    patience: patience::Patience,
     /// The generations of the streams' stages in the newest bin, added up.
     generations: u64,
     /// Start of the first of the bins, up to the newest, whose features the decoder could not use.
@@ -139,7 +140,7 @@ impl Engine {
             last_complete: None,
             last_heard: None,
             settling: None,
-            patience: settling::Patience::default(),
+            patience: patience::Patience::default(),
             generations: 0,
             unused_since: None,
             unusable: false,

@@ -154,7 +154,7 @@ impl Intake {
         let (settling, until) = self.settling?;
         let meets = |range: &IndexRange| range.first < settling.end && settling.first < range.end;
         // clocks may say anything; what is recorded is read again
-        let left = (until - end).0.max(0.0).min(LONGEST_SETTLING.0);
+        let left = (until - end).0.max(0.0).clamp(0.0, LONGEST_SETTLING.0);
         ranges.iter().any(meets).then_some(Seconds(left))
     }
 
