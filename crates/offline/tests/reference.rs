@@ -196,7 +196,7 @@ fn a_regression_has_weights_and_warns_of_a_neighbour_that_takes_most() {
 }
 
 /// 20 s of 1, -1, 1, -1, .. in every channel, each ten times as large as the one before; some of it flat, at an offset.
-fn partly_flat(flat: [core::ops::Range<usize>; 4]) -> Vec<[f64; 4]> {
+fn partly_flat(flat: &[core::ops::Range<usize>; 4]) -> Vec<[f64; 4]> {
     let value = |row: usize, channel: usize| {
         let size = [1.0, 10.0, 100.0, 10.0][channel];
         if flat[channel].contains(&(row / 1000)) { 3.0 } else { [size, -size][row % 2] }
@@ -207,7 +207,7 @@ fn partly_flat(flat: [core::ops::Range<usize>; 4]) -> Vec<[f64; 4]> {
 #[test]
 fn a_channel_that_is_flat_for_a_while_is_named_and_has_its_scale_from_the_rest_of_them() {
     // two seconds of 20 are no tenth and more, three are, eleven are the most
-    let rows = partly_flat([0..0, 5..7, 2..5, 9..20]);
+    let rows = partly_flat(&[0..0, 5..7, 2..5, 9..20]);
     for by in [ScaleBy::Rms, ScaleBy::Mad] {
         let (StageSettings::Spikes(spikes), told) = learnt(SPIKES, &rows, by, AverageBy::All) else {
             panic!("spikes")

@@ -107,9 +107,9 @@ pub struct Session {
     decodes: Option<(ModelId, bool)>,
     decodes_clicks: bool,
     shown: Option<OutputState>,
-    /// Why it shows that, and whether it ever showed a signal that could be used.
+    /// Why it shows that, and since when there has been a signal that could be used.
     shown_cause: Option<Cause>,
-    was_fresh: bool,
+    fresh_since: Option<LslTime>,
     /// The state of the output since then, where no more ticks come.
     silent: Option<OutputState>,
     newest: Option<LslTime>,
@@ -191,7 +191,7 @@ impl Session {
             decodes_clicks: false,
             shown: None,
             shown_cause: None,
-            was_fresh: false,
+            fresh_since: None,
             silent: None,
             newest: None,
             wanted: None,
@@ -254,7 +254,9 @@ impl Session {
         let before = self.newest.replace(output.time);
         (self.shown, self.silent) = (Some(output.state), None);
         self.shown_cause = output.reason.map(|reason| reason.cause);
-        self.was_fresh |= !output.incomplete && output.state != OutputState::Stale;
+        if !output.incomplete && output.state != OutputState::Stale {
+            self.fresh_since.get_or_insert(output.time);
+        }
         // of a button that nothing drives any more the probability is zero
         self.decodes_clicks = output.click.is_some_and(|click| click.probability > 0.0);
         let before_it = core::mem::replace(&mut self.decodes, tick.model);

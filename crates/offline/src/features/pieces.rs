@@ -93,20 +93,19 @@ impl Pieces {
     pub(super) fn flat(&self) -> FlatPieces {
         let whole = (0..self.count).filter(|piece| self.taken.get(*piece).is_some_and(|taken| *taken > 0));
         let whole: Vec<usize> = whole.collect();
-        let mut own: Vec<f64> = (0..self.channels)
+        let own: Vec<f64> = (0..self.channels)
             .map(|channel| middle(whole.iter().map(|piece| self.sums(channel, *piece).deviation()).collect()))
             .collect();
         let usual = middle(own.clone());
-        own.iter_mut().for_each(|own| *own = FLAT * own.max(usual));
         let judges = self.count > 1;
         let is_flat = |channel: usize, piece: usize, limit: f64| {
             let sums = self.sums(channel, piece);
             let taken = self.taken.get(piece).copied().unwrap_or_default();
             judges && taken > 0 && (2 * sums.valid < taken || sums.deviation() <= limit)
         };
-        let channels = own.iter().enumerate();
+        let channels = own.iter().map(|own| FLAT * own.max(usual)).enumerate();
         let flat = channels
-            .map(|(channel, limit)| (0..self.count).map(|piece| is_flat(channel, piece, *limit)).collect());
+            .map(|(channel, limit)| (0..self.count).map(|piece| is_flat(channel, piece, limit)).collect());
         FlatPieces { flat: flat.collect(), seconds: self.seconds }
     }
 }

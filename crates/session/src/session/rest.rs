@@ -72,7 +72,7 @@ impl Session {
     pub(super) fn lets_rest(&self) -> bool {
         match (self.shown, self.shown_cause) {
             (Some(OutputState::Idle), _) => true,
-            (Some(OutputState::Stale), Some(Cause::AwaitsResume)) => !self.was_fresh,
+            (Some(OutputState::Stale), Some(Cause::AwaitsResume)) => self.fresh_since.is_none(),
             (Some(OutputState::Stale), cause) => !matches!(
                 cause,
                 Some(Cause::StoppedAndAwaitsResume | Cause::StoppedAndNotFresh | Cause::ShuttingDown)
