@@ -65,11 +65,15 @@ impl StateEvents {
         let cause_before = change.previous_reason.map(|reason| reason.cause);
         let was_back = matches!(cause_before, Some(Cause::AwaitsResume | Cause::StoppedAndAwaitsResume));
         // a signal that was back, and waits for the operator, may be lost again
-        if state == OutputState::Stale && (previous != OutputState::Stale || was_back) {
+        let settles = reason.is_some_and(|reason| reason.cause == Cause::StagesSettle);
+        let settled = cause_before == Some(Cause::StagesSettle);
+        if settles {
+            self.signal_left.get_or_insert(time);
+        } else if state == OutputState::Stale && (previous != OutputState::Stale && !settled || was_back) {
             self.signal_left = Some(time - self.limits.stale_after);
         }
         let message = self.message(change);
-        if state != OutputState::Stale {
+        if state != OutputState::Stale && !settles {
             self.signal_left = None;
         }
         let awaits = reason.filter(|reason| reason.awaits_resume()).map(|reason| match reason.cause {
@@ -109,7 +113,11 @@ impl StateEvents {
             || ("a stream".to_owned(), String::new()),
             |(stream, left)| (format!("stream \"{stream}\""), format!(": {:.1} s to go", left.0)),
         );
-        format!("filters of {stream} settle{left}; what was asked for begins by itself when they have")
+        format!(
+            "filters of {stream} settle{left}; at a start what was asked for begins by itself when they have, and a gap of more than \
+             {:.1} s in all waits for Resume",
+            self.limits.auto_resume.0
+        )
     }
 
     /// What happened and what to do, with figures.
@@ -241,7 +249,7 @@ mod tests {
         assert_eq!(operator[1].2["awaits"], "operator");
         assert_eq!(
             operator[1].2["message"],
-            "the signal is back after 4.1 s; after more than 2.0 s it waits for the operator: press Resume"
+            "the signal is back after 4.1 s, longer than 2.0 s; it waits for the operator: press Resume"
         );
         assert_eq!(told(true, &steps)[1].2["awaits"], "operator or task");
     }
@@ -260,10 +268,18 @@ mod tests {
         let told = told(false, &steps);
         let message = |at: usize| told[at].2["message"].as_str().unwrap_or_default().to_owned();
         assert!(message(2).starts_with("no usable signal for 0.1 s: "), "{}", message(2));
-        let expected =
-            "the signal is back after 0.6 s, and was away before for longer than auto_resume_ms (2.0 s)";
+        let expected = "the signal is back after 0.6 s, and was away before for longer than 2.0 s";
         assert!(message(3).starts_with(expected), "{}", message(3));
         assert!(message(5).contains("come and gone for 3.1 s"), "{}", message(5));
+    }
+
+    #[test]
+    fn filters_that_settled_for_too_long_are_told_with_how_long_it_took() {
+        use OutputState::{Idle, Stale};
+        let steps = [(5.0, Idle, Cause::StagesSettle), (8.4, Stale, Cause::AwaitsResume)];
+        let expected =
+            "the signal is back after 3.4 s, longer than 2.0 s; it waits for the operator: press Resume";
+        assert_eq!(told(false, &steps)[1].2["message"], expected);
     }
 
     #[test]
@@ -285,7 +301,8 @@ mod tests {
         assert_eq!(
             messages,
             [
-                "filters of a stream settle; what was asked for begins by itself when they have",
+                "filters of a stream settle; at a start what was asked for begins by itself when they have, and a gap of more than \
+                 2.0 s in all waits for Resume",
                 "the filters have settled; control (requested by Kalmind)"
             ]
         );

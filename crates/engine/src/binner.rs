@@ -22,7 +22,7 @@ use kalmind_types::{
     Seconds, StreamHealth, StreamTick, StreamTime, TickInput,
 };
 
-use self::{intake::Intake, look_back::LookBack, windows::Windows};
+use self::{intake::Intake, windows::Windows};
 pub use self::{
     intake::{BinCounts, StreamBinning},
     look_back::look_back_rows,
@@ -131,7 +131,11 @@ impl Binner {
         let too_late = closed_until.is_some_and(|end| if leads { stamp <= end } else { stamp < end });
         // a value that is held may come after the bins that its stamp lies in
         if too_late && !intake.is_latest() {
-            intake.count_late(block.received);
+            let width = self.settings.width;
+            let end = self.origin.map_or(stamp + width, |(origin, _)| {
+                LslTime(origin.0 + (((stamp - origin).0 / width.0).floor() + 1.0) * width.0)
+            });
+            intake.count_late(stamp, block.received, end + self.settings.max_wait);
         } else {
             intake.window.push_pending(index, stamp);
         }
@@ -160,12 +164,7 @@ impl Binner {
         self.epoch = self.epoch.saturating_add(1);
         self.origin = None;
         self.last_time = None;
-        for intake in &mut self.streams {
-            intake.counts.dropped = intake.counts.dropped.saturating_add(intake.window.forget_pending());
-            intake.first = None;
-            intake.newest = None;
-            intake.look_back.iter_mut().for_each(LookBack::clear);
-        }
+        self.streams.iter_mut().for_each(Intake::new_epoch);
         self.windows.begin_epoch();
     }
 

@@ -86,6 +86,7 @@ pub struct Engine {
     last_heard: Option<LslTime>,
     /// What settled in the newest tick's bin, and kept it from being complete.
     settling: Option<SettlingStages>,
+    patience: settling::Patience,
     /// The generations of the streams' stages in the newest bin, added up.
     generations: u64,
     /// Start of the first of the bins, up to the newest, whose features the decoder could not use.
@@ -138,6 +139,7 @@ impl Engine {
             last_complete: None,
             last_heard: None,
             settling: None,
+            patience: settling::Patience::default(),
             generations: 0,
             unused_since: None,
             unusable: false,
@@ -286,7 +288,7 @@ impl Engine {
         let mut found = self.examine(input);
         let mut complete = arrived && found.failing.is_none();
 
-        self.settling = self.find_settling(input, arrived, &found);
+        self.settling = self.settling_in_time(input, arrived, &found);
         let settles = self.settling.is_some();
         let gap = Seconds((input.time - *self.last_complete.get_or_insert(input.start)).0.abs());
         let silent_for = Seconds((input.time - *self.last_heard.get_or_insert(input.start)).0.abs());
@@ -294,7 +296,7 @@ impl Engine {
         let decoded_before = moved_before && self.is_decoding();
         let failing = found.failing.filter(|_| arrived && !settles);
         self.note_freshness(complete || settles, silent_for, input, failing);
-        self.note_settling(complete);
+        self.note_settling(complete, gap);
         let awaited = self.states.awaits_resume();
         self.note_generations(input);
         for command in &input.commands {
@@ -311,6 +313,7 @@ impl Engine {
             // it decodes as if it had been there all along; whether the input is fresh, the model before has judged
             found = self.examine(input);
             complete = arrived && found.failing.is_none();
+            self.end_settling(complete, gap);
             self.restart_where_asked();
         }
         let is_another = self.models.newcomer.is_some();

@@ -16,9 +16,7 @@ pub(crate) const STILL: f64 = 22.0;
 const NAMING_SPAN: f64 = 16.0;
 /// The part of values that are taken to repeat the one before, where training did not tell.
 const ASSUMED_STAYING: f64 = 0.05;
-/// Where no smaller change counts as one, values that repeat drift: a mode is within so many times of it.
-const EXACT: f64 = 1e-8;
-/// See `EXACT`.
+/// Where values drift, a mode is within so many times the greatest change that is none.
 pub const REACH: f64 = 8.0;
 /// What of the array is watched; the order is that of the statistics.
 pub const MEASURES: usize = 4;
@@ -28,8 +26,12 @@ pub const MEASURES: usize = 4;
 pub struct PlausibilityStatistics {
     /// The most frequent value of each channel, n.
     pub mode: Vec<f64>,
-    /// A change up to this is none, n, >= 0; above 1e-8 where repeated values drift, as a count does whose mean is followed.
+    /// A change up to this is none, n, >= 0.
     pub tolerance: Vec<f64>,
+    /// How near to its mode a value is at it where repeated values drift, as a count does whose mean is followed, n, >= 0; 0 for a
+    /// channel whose mode stands still. Empty where every channel's does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reach: Vec<f64>,
     /// Training probability of staying, at the mode and elsewhere, n each, in 0..1.
     pub stay_at_mode: Vec<f64>,
     /// See `stay_at_mode`.
@@ -64,6 +66,7 @@ impl PlausibilityStatistics {
         let mut assumed = Self {
             mode: vec![0.0; n],
             tolerance: vec![1e-9; n],
+            reach: Vec::new(),
             stay_at_mode: vec![ASSUMED_STAYING; n],
             stay_elsewhere: vec![ASSUMED_STAYING; n],
             stay_away: vec![1.0; n],
@@ -99,6 +102,7 @@ impl PlausibilityStatistics {
         let array = [&self.lowest, &self.highest];
         let lengths = channels.map(|vector| (vector, n));
         let lengths = lengths.chain(array.into_iter().map(|vector| (vector, MEASURES * SPANS.len())));
+        let lengths = lengths.chain((!self.reach.is_empty()).then_some((&self.reach, n)));
         for (vector, expected) in lengths.chain([(&self.typical, MEASURES)]) {
             if vector.len() != expected {
                 return Some(("guard plausibility", vector.len().to_string(), expected.to_string()));
@@ -109,7 +113,7 @@ impl PlausibilityStatistics {
         }
         let probability = |value: &f64| (0.0..=1.0).contains(value);
         let sound = stays.into_iter().flatten().all(probability)
-            && self.tolerance.iter().chain(&self.longest).all(|value| *value >= 0.0)
+            && self.tolerance.iter().chain(&self.longest).chain(&self.reach).all(|value| *value >= 0.0)
             && self.lowest.iter().zip(&self.highest).all(|(low, high)| low <= high)
             && (1.0..1e9).contains(&self.greatest_stillness)
             && (0.0..1e9).contains(&self.greatest_still);
@@ -134,8 +138,7 @@ pub struct Shown {
 /// The part that fitting and monitoring share: surprises and means, without thresholds.
 #[derive(Clone, Debug)]
 pub struct Observer {
-    /// Where the mode was in training, and where it is now.
-    trained_mode: Vec<f64>,
+    /// Where the mode is: where it was in training, or has drifted to since.
     mode: Vec<f64>,
     /// A value as near to the mode is at it.
     reach: Vec<f64>,
@@ -166,14 +169,14 @@ impl Observer {
             all.map(|(at, stay)| if moves(at) { -libm::log(stay.clamp(1e-6, 1.0)) } else { 0.0 }).collect()
         };
         let n = mode.len();
-        // without a mode all values are alike
-        let drifts = |(tolerance, away): (&f64, &f64)| *tolerance > EXACT && *away < 1.0;
-        let follows: Vec<bool> = tolerance.iter().zip(&statistics.stay_away).map(drifts).collect();
-        let reach = tolerance.iter().zip(&follows);
-        let reach = reach.map(|(most, follows)| if *follows { REACH * most } else { *most }).collect();
+        let reaches = statistics.reach.iter().copied().chain(core::iter::repeat(0.0));
+        let (reach, follows) = tolerance
+            .iter()
+            .zip(reaches)
+            .map(|(most, reach)| if reach > 0.0 { (reach, true) } else { (*most, false) })
+            .unzip();
         let tolerance = tolerance.iter().enumerate();
         Self {
-            trained_mode: mode.clone(),
             mode: mode.clone(),
             reach,
             follows,
@@ -192,9 +195,8 @@ impl Observer {
         }
     }
 
-    /// Back to the first bin.
+    /// Back to the first bin; modes that have drifted stay where they are, as the means do that they drift with.
     pub fn restart(&mut self) {
-        self.mode.copy_from_slice(&self.trained_mode);
         self.runs.fill(0.0);
         self.activity.fill(0.0);
         self.unexplained.fill(0.0);

@@ -2,8 +2,9 @@
 
 use nalgebra::{DMatrix, DVectorView};
 
+use crate::few_rows::widened_for_few;
 use crate::matrix_product::{plain, product, transposed};
-use crate::plausibility::{plausibility_statistics, wider_array};
+use crate::plausibility::plausibility_statistics;
 use crate::windows::{column_means, deviations, second_moment};
 use kalmind_filter::cholesky::Cholesky;
 use kalmind_filter::factors::{FACTORS, Factors};
@@ -17,8 +18,6 @@ const ROWS_A_SPAN: usize = 20;
 const COLLINEAR: f64 = 1e-10;
 /// Bins in the running means that the factor model is of.
 const FACTOR_SPAN: f64 = 16.0;
-/// With as many independent rows ranges are those of the rows; with fewer they are wider.
-const ENOUGH: f64 = 100.0;
 /// Steps of the factor model, and of the search for its start.
 const STEPS: usize = 50;
 /// No channel follows from others better than this, as a part of its variance.
@@ -68,52 +67,7 @@ pub(crate) fn guard_statistics(data: &TrainingData) -> GuardStatistics {
         highest_change,
         plausibility: Some(plausibility),
     };
-    widened(statistics, (ENOUGH / independent_rows(data, &standardised)).sqrt())
-}
-
-/// How many rows as many independent ones would say as much as these: those of a first-order autoregression with the channels'
-/// mean correlation from row to row (Bayley and Hammersley, Suppl. J. Royal Statistical Society 8, 1946).
-fn independent_rows(data: &TrainingData, standardised: &DMatrix<f64>) -> f64 {
-    let (mut products, mut squares) = (0.0, 0.0);
-    for segment in data.segments() {
-        for row in segment.skip(1) {
-            for column in standardised.column_iter() {
-                products += column[row] * column[row - 1];
-                squares += column[row] * column[row];
-            }
-        }
-    }
-    let correlation = if squares > 0.0 { (products / squares).clamp(0.0, 0.999) } else { 0.0 };
-    (data.rows() as f64 * (1.0 - correlation) / (1.0 + correlation)).max(1.0)
-}
-
-/// The same with ranges so much wider, above 1: a few seconds of a slow signal do not show how far it goes.
-fn widened(statistics: GuardStatistics, factor: f64) -> GuardStatistics {
-    // this is also false for what is no number
-    if !(factor > 1.0) {
-        return statistics;
-    }
-    let wider = |matrix: DMatrix<f64>| matrix * factor;
-    let changes =
-        |changes: Vec<f64>, factor: f64| changes.into_iter().map(|change| change * factor).collect();
-    let middles = statistics.least.iter().zip(&statistics.greatest);
-    let ranges = middles.map(|(least, greatest)| {
-        let (middle, half) = (f64::midpoint(*least, *greatest), 0.5 * (greatest - least));
-        (middle - factor * half, middle + factor * half)
-    });
-    let (least, greatest) = ranges.unzip();
-    GuardStatistics {
-        least,
-        greatest,
-        lowest_mean: wider(statistics.lowest_mean),
-        highest_mean: wider(statistics.highest_mean),
-        lowest_residual: wider(statistics.lowest_residual),
-        highest_residual: wider(statistics.highest_residual),
-        lowest_change: changes(statistics.lowest_change, 1.0 / (factor * factor)),
-        highest_change: changes(statistics.highest_change, factor * factor),
-        plausibility: statistics.plausibility.map(|plausibility| wider_array(plausibility, factor)),
-        ..statistics
-    }
+    widened_for_few(statistics, data, &standardised)
 }
 
 /// The lowest and highest running mean of each column, spans x n: that of the rows, or what an intent that is held and the

@@ -15,6 +15,7 @@ mod decoders;
 mod direction;
 mod discriminative;
 mod dynamics;
+mod few_rows;
 mod fit;
 mod fit_error;
 mod guard;

@@ -27,6 +27,7 @@ pub(crate) fn plausibility_statistics(
     let mut statistics = PlausibilityStatistics {
         mode: Vec::with_capacity(n),
         tolerance: Vec::with_capacity(n),
+        reach: Vec::with_capacity(n),
         stay_at_mode: Vec::with_capacity(n),
         stay_elsewhere: Vec::with_capacity(n),
         stay_away: Vec::with_capacity(n),
@@ -63,9 +64,13 @@ pub(crate) fn plausibility_statistics(
         let stay = |at: usize| (staying[at] + 0.5) / (starts[at] + 1.0);
         statistics.mode.push(mode);
         statistics.tolerance.push(tolerance);
+        statistics.reach.push(if drift.is_some() { reach } else { 0.0 });
         statistics.stay_at_mode.push(stay(0));
         statistics.stay_elsewhere.push(stay(1));
         moved.push(column.iter().any(|value| value.abs() > 0.0));
+    }
+    if statistics.reach.iter().all(|reach| *reach == 0.0) {
+        statistics.reach.clear();
     }
     observe(data, standardised, residuals, &moved, &mut statistics);
     statistics

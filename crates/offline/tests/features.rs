@@ -161,6 +161,7 @@ fn made(chunk: usize, nominal_hz: f64) -> Result<(Vec<Row>, Vec<Crossing>), Feat
     let mut take = |crossing| crossings.push(crossing);
     let mut show = |row: &kalmind_offline::features::FeatureRow<'_>| {
         rows.push(bits(row.time, row.incomplete, row.values));
+        std::ops::ControlFlow::Continue(())
     };
     make_features(&path, &plan(nominal_hz), None, &Quiet(|| 0.0), &mut show, Some(&mut take))?;
     Ok((rows, crossings))

@@ -55,9 +55,14 @@ fn write_plausibility(statistics: &PlausibilityStatistics, tensors: &mut dyn Ten
     ] {
         tensors.vector(name, vector);
     }
+    if !statistics.reach.is_empty() {
+        tensors.vector(REACH, &statistics.reach);
+    }
     tensors.vector("guard.array_still", &[statistics.greatest_stillness, statistics.greatest_still]);
 }
 
+/// The tensor that a file has where any channel's mode drifts.
+const REACH: &str = "guard.mode_reach";
 /// The tensor by which a file says that the statistics of the array are there.
 const MODE: &str = "guard.mode";
 
@@ -71,6 +76,7 @@ fn read_plausibility(
     Ok(PlausibilityStatistics {
         mode: tensors.vector(MODE, n)?,
         tolerance: tensors.vector("guard.tolerance", n)?,
+        reach: if tensors.has(REACH) { tensors.vector(REACH, n)? } else { Vec::new() },
         stay_at_mode: tensors.vector("guard.stay_at_mode", n)?,
         stay_elsewhere: tensors.vector("guard.stay_elsewhere", n)?,
         stay_away: tensors.vector("guard.stay_away", n)?,

@@ -55,5 +55,5 @@ pub use tick::{
     BinClose, ClickTuning, Command, CursorTuning, MAX_COMMANDS, MAX_RANGES, ModelId, StreamTick, TaskState,
     TickInput, TickOutput, most_missing,
 };
-pub use tick_check::ImplausibleTick;
+pub use tick_check::{ImplausibleTick, LONGEST_SETTLING};
 pub use time::{LslTime, Seconds, StreamTime};

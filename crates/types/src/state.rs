@@ -241,7 +241,7 @@ impl fmt::Display for Reason {
             Cause::NoModel => formatter.write_str("no decoder is loaded: calibrate first"),
             Cause::MeasuringArrival => formatter.write_str("measuring how samples arrive"),
             Cause::StagesSettle => formatter.write_str(
-                "the filters of a stream settle: what was asked for begins by itself when they have",
+                "the filters of a stream settle: at a start what was asked for begins by itself when they have",
             ),
             Cause::InputTooSlow => formatter
                 .write_str("samples arrive too late for cursor control: confirm to continue anyway"),

@@ -5,7 +5,7 @@ use crate::{Command, Seconds, TickInput, time::LATEST};
 /// The longest bin, in seconds: the widest that can be configured is 0.2 s, and in `sample` mode a bin lasts a period.
 const LONGEST_BIN: f64 = 120.0;
 /// The longest that stages settle, in seconds.
-const LONGEST_SETTLING: f64 = 86_400.0;
+pub const LONGEST_SETTLING: Seconds = Seconds(86_400.0);
 /// The most samples of one stream in one bin.
 const MOST_SAMPLES: u64 = 1 << 32;
 /// The farthest from the workspace that anything stands, in workspace widths.
@@ -44,7 +44,7 @@ impl TickInput {
         for stream in &self.streams {
             let Seconds(offset) = stream.offset;
             ensure(is_time(offset), "a clock offset is out of range")?;
-            let settles = stream.settling.is_none_or(|left| (0.0..=LONGEST_SETTLING).contains(&left.0));
+            let settles = stream.settling.is_none_or(|left| (0.0..=LONGEST_SETTLING.0).contains(&left.0));
             ensure(settles, "its stages settle for less than no time, or for more than a day")?;
             let mut samples = 0_u64;
             for range in &stream.ranges {

@@ -109,12 +109,17 @@ pub(super) fn load_to_learn(path: &Path) -> Outcome<Configuration> {
     rendered(configuration::load_to_learn(path))
 }
 
-/// The preset of this name, or in the file of this name, for this configuration's workspace.
+/// The preset of this name, with the decoder that the configuration states, or in the file of this name, for this configuration's
+/// workspace.
 ///
 /// # Errors
 /// Exit code 2, with every problem of the file, or the block whose targets lie outside.
 pub(super) fn preset_for(configuration: &Configuration, name_or_path: &str) -> Outcome<Preset> {
-    let preset = rendered(configuration::preset(name_or_path))?;
+    let known = rendered(configuration.presets())?.into_iter().find(|preset| preset.name == name_or_path);
+    let preset = match known {
+        Some(preset) => preset,
+        None => rendered(configuration::preset(name_or_path))?,
+    };
     preset.check_targets(configuration.cursor.height).or_usage()?;
     Ok(preset)
 }

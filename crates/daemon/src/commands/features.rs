@@ -112,7 +112,11 @@ fn make(arguments: &FeaturesArguments) -> Outcome<serde_json::Value> {
             .or_usage()
             .map_err(|failure| failure.about(path))?;
         remarks.extend(told.into_iter().map(|told| format!("{}: {told}", path.display())));
+        let has_failed = table.has_failed();
         first.get_or_insert(plan);
+        if has_failed {
+            break;
+        }
     }
     let Some((table, plan)) = table.zip(first) else { return Ok(json!({})) };
     let table = table.finish().or_work()?;

@@ -10,7 +10,7 @@ use kalmind_types::{Actor, InputArrival, OutputState, Reason, Seconds};
 
 use crate::{
     commands::beginning::rendered,
-    configuration::{Configuration, built_in_presets},
+    configuration::Configuration,
     failure::{OrFail as _, Outcome},
     log::progress_target,
     process::termination::EndSignals,
@@ -147,11 +147,8 @@ fn show(bar: &ProgressBar, status: &SessionStatus) {
 /// None that a test has not seen.
 pub(super) fn presets_with(preset: &Preset, configuration: &Configuration) -> Outcome<Vec<Preset>> {
     let mut presets = rendered(configuration.presets())?;
-    let known = presets.iter().position(|known| known.name == preset.name);
-    let known = known.map(|at| presets.remove(at));
-    // one that comes with Kalmind has the decoder that the configuration states
-    let comes = rendered(built_in_presets())?.contains(preset);
-    presets.insert(0, known.filter(|_| comes).unwrap_or_else(|| preset.clone()));
+    presets.retain(|known| known.name != preset.name);
+    presets.insert(0, preset.clone());
     Ok(presets)
 }
 

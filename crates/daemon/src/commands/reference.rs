@@ -114,7 +114,11 @@ impl ReferenceArguments {
                 anyhow::anyhow!("--stretch-of {file}: it was learnt from {of}, which is another recording");
             return Err(why).or_usage();
         }
-        Ok(document.stretch())
+        let stretch = document.stretch();
+        let old = || {
+            anyhow::anyhow!("--stretch-of {}: it does not say which samples it was learnt of", file.display())
+        };
+        stretch.ok_or_else(old).or_usage()
     }
 }
 

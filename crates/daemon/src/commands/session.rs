@@ -27,7 +27,7 @@ pub struct SessionArguments {
     /// `kalmind demo`].
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Decoder to fit, with options [default: the preset's, else that of `[task] decoder`].
+    /// Decoder to fit, with options [default: that of `[task] decoder` where the configuration states one and the preset is one that comes with Kalmind; else the preset's].
     #[arg(long, value_name = "NAME")]
     pub decoder: Option<String>,
     /// With a participant.

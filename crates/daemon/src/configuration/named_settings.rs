@@ -6,7 +6,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::reader::{ALIKE, Reader, join, most_alike, quoted};
+use super::reader::{ALIKE, Reader, found_at, join, most_alike, quoted};
 
 /// Which of some names was meant, if one of them is like this one.
 pub(super) fn meant(name: &str, names: &[&str]) -> String {
@@ -56,7 +56,7 @@ pub(super) fn refuse<T>(
         return reader.refuse_at(key.span(), title, "not a key of it", help);
     }
     let title = format!("`{}` of {what} has a wrong value", join(&whole, name));
-    let found = reader.found_at(name, given.get_ref());
+    let found = found_at(name, given.get_ref());
     let help = if message.starts_with("unknown variant") {
         let known = words.get(1..).unwrap_or_default();
         format!(

@@ -183,17 +183,7 @@ impl Reader {
 
     /// What stands there, unless it may be a secret.
     fn found(&self, value: &DeValue<'_>) -> String {
-        self.found_at(self.path.rsplit('.').next().unwrap_or_default(), value)
-    }
-
-    /// As [`found`](Self::found), under a key of the value that is being read.
-    pub(super) fn found_at(&self, key: &str, value: &DeValue<'_>) -> String {
-        let is_text_with_one =
-            matches!(value, DeValue::String(text) if text.to_lowercase().contains("token"));
-        if may_be_secret(key) || is_text_with_one {
-            return "found text, not shown because it may be a secret".to_owned();
-        }
-        format!("found {}", described(value))
+        found_at(self.path.rsplit('.').next().unwrap_or_default(), value)
     }
 
     /// Reports that the value under the path is not known.
@@ -205,6 +195,15 @@ impl Reader {
     fn subject(&self) -> String {
         if self.path.is_empty() { "the file".to_owned() } else { format!("`{}`", shortened(&self.path, 80)) }
     }
+}
+
+/// What stands under a key, unless it may be a secret.
+pub(super) fn found_at(key: &str, value: &DeValue<'_>) -> String {
+    let is_text_with_one = matches!(value, DeValue::String(text) if text.to_lowercase().contains("token"));
+    if may_be_secret(key) || is_text_with_one {
+        return "found text, not shown because it may be a secret".to_owned();
+    }
+    format!("found {}", described(value))
 }
 
 /// Every known key as (path of its table, name), depth first.

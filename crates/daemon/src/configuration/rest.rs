@@ -152,7 +152,7 @@ mod tests {
             streams: vec![ReferenceStream {
                 key: "array".to_owned(),
                 rate_hz: 1000.0,
-                samples: [0, 60_000],
+                samples: None,
                 channels: Vec::new(),
                 stages: ChainSettings(stages(excluded)),
             }],

@@ -110,7 +110,8 @@ table! {
     pub struct Task {
         /// What the stream is found by; empty where there is none.
         selector: StreamSelector = StreamSelector::default(), and part;
-        /// What is fitted when an `open_loop` block ends, as on the command line (`dkf-nw:form=robust`).
+        /// What is fitted when an `open_loop` block ends, as on the command line (`dkf-nw:form=robust`). Stated, it takes the place
+        /// of the decoder of the presets that come with Kalmind.
         decoder: DecoderSpec = usual_decoder();
         /// Whether the task may let the cursor go on after the input was silent for longer than `[safety] auto_resume_ms`, by
         /// asking for `resume`, `control`, `calibrating` or a block. It never clears a STOP or a fault.

@@ -3,7 +3,9 @@
 use kalmind_acquisition::{GenerationNews, NextGeneration, clock};
 use kalmind_offline::recorded::StagesDocument;
 use kalmind_session::SessionInput;
-use kalmind_types::{Actor, Command, EventBody, GenerationId, StagesAction, StagesEvent, TickInput};
+use kalmind_types::{
+    Actor, Command, EventBody, GenerationId, StagesAction, StagesEvent, StreamHealth, TickInput,
+};
 
 use super::{Desk, FROZEN, steered_stages::StagesStatus};
 
@@ -29,7 +31,7 @@ impl Desk {
         // it has room: none is on its way
         let steered = self.settings.stages.iter_mut().find(|stages| stages.place == place);
         if steered.is_some_and(|stages| stages.control.send(next).is_ok()) {
-            self.tell_session(SessionInput::StagesComing(true));
+            self.tell_what_comes();
             self.tell_stages(place, StagesAction::StagesChanging, generation, by, (None, None), None);
         } else {
             self.refuse_stages(place, generation, by, "the stream's thread takes none");
@@ -100,8 +102,14 @@ impl Desk {
     }
 
     /// Tells the session whether stages are on their way.
-    fn tell_what_comes(&mut self) {
-        let is_coming = self.handle.stages().iter().any(|stages| stages.next.is_some());
+    pub(super) fn tell_what_comes(&mut self) {
+        // those of a stream that sends nothing come with its first samples: nobody waits for that
+        let sends = |place: usize| {
+            let steered = self.settings.stages.iter().find(|stages| stages.place == place);
+            steered.is_some_and(|stages| stages.monitor.health() == StreamHealth::Live)
+        };
+        let is_coming =
+            self.handle.stages().iter().any(|stages| stages.next.is_some() && sends(stages.place));
         self.tell_session(SessionInput::StagesComing(is_coming));
     }
 

@@ -117,6 +117,8 @@ impl Desk {
         let now = clock::now();
         let is_due = self.session_shown.is_none_or(|shown| (now - shown).0 >= SHOWN_EVERY.0);
         if self.session_changed && is_due {
+            // a stream may have gone silent, or come back
+            self.tell_what_comes();
             self.show_session_now();
         }
     }

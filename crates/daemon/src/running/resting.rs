@@ -149,7 +149,7 @@ impl Resting {
                 let (generation, result) =
                     stretch.changes.recv_timeout(IN_FORCE_WITHIN).map_err(|error| match error {
                         RecvTimeoutError::Timeout => {
-                            refused("its samples do not come, so that its stages stay as they were")
+                            refused("its samples do not come; its new stages wait for them")
                         }
                         // the desk is gone, or another stretch is being learnt from
                         RecvTimeoutError::Disconnected => NOBODY_WAITS.to_owned(),

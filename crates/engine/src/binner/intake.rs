@@ -9,7 +9,9 @@
     reason = "this runs on the tick"
 )]
 
-use kalmind_types::{Binning, IndexRange, LslTime, SampleBlock, Seconds, StreamHealth, StreamTime};
+use kalmind_types::{
+    Binning, IndexRange, LONGEST_SETTLING, LslTime, SampleBlock, Seconds, StreamHealth, StreamTime,
+};
 
 use super::look_back::LookBack;
 use crate::window::StreamWindow;
@@ -71,8 +73,10 @@ pub(super) struct Intake {
     pub(super) connection: u32,
     pub(super) lost: u64,
     pub(super) late: u64,
-    /// When a sample last came too late for its bin, on the local clock.
+    /// When a sample last came so late that its bin may have been taken for silent, on the local clock.
     late_at: Option<LslTime>,
+    /// Start of the first bin of the epoch.
+    begun: Option<LslTime>,
     pub(super) counts: BinCounts,
     /// Where windows are cut from the stream.
     pub(super) look_back: Option<LookBack>,
@@ -102,6 +106,7 @@ impl Intake {
             lost: 0,
             late: 0,
             late_at: None,
+            begun: None,
             counts: BinCounts::default(),
             look_back: None,
             generation: 0,
@@ -148,7 +153,9 @@ impl Intake {
     pub(super) fn settling_of(&self, ranges: &[IndexRange], end: LslTime) -> Option<Seconds> {
         let (settling, until) = self.settling?;
         let meets = |range: &IndexRange| range.first < settling.end && settling.first < range.end;
-        ranges.iter().any(meets).then(|| Seconds((until - end).0.max(0.0)))
+        // clocks may say anything; what is recorded is read again
+        let left = (until - end).0.max(0.0).min(LONGEST_SETTLING.0);
+        ranges.iter().any(meets).then_some(Seconds(left))
     }
 
     /// The oldest generation that made samples of a bin, or of the bin before where it has none.
@@ -215,6 +222,7 @@ impl Intake {
 
     /// The first bin starts here: what is stamped before it is dropped, but for a value that still holds.
     pub(super) fn begin(&mut self, start: LslTime) {
+        self.begun = Some(start);
         let dropped = if self.is_latest() {
             let taken = self.window.take_latest(start, start - self.settings.max_age);
             let held = taken.ranges.len() as u64;
@@ -226,11 +234,21 @@ impl Intake {
         self.counts.dropped = self.counts.dropped.saturating_add(dropped);
     }
 
-    /// A sample came too late for its bin.
-    pub(super) fn count_late(&mut self, received: LslTime) {
+    /// Forgets what is of the time base before a jump.
+    pub(super) fn new_epoch(&mut self) {
+        self.counts.dropped = self.counts.dropped.saturating_add(self.window.forget_pending());
+        (self.first, self.newest, self.begun, self.settling) = (None, None, None, None);
+        self.look_back.iter_mut().for_each(LookBack::clear);
+    }
+
+    /// A sample came too late for its bin, which silence could have closed from `silent_from` on, on the local clock. One that is
+    /// only out of order comes before that.
+    pub(super) fn count_late(&mut self, stamp: LslTime, received: LslTime, silent_from: LslTime) {
         self.late = self.late.saturating_add(1);
         self.counts.late = self.counts.late.saturating_add(1);
-        self.late_at = Some(received);
+        if received > silent_from && self.begun.is_some_and(|begun| stamp >= begun) {
+            self.late_at = Some(received);
+        }
     }
 
     /// Whether that nothing comes says that nothing happened: of a live stream of events whose events have come in time of late.

@@ -80,10 +80,13 @@ impl Examiner {
     /// Whether too many are lost of the features that the decoder looks at, where it leaves some out: all that it has may be few
     /// of the whole array.
     pub(super) fn too_few_taken(&self, left_out: Option<&FeatureSet>) -> bool {
-        let Some(left_out) = left_out else { return false };
-        let FeatureSets { switched_off, lost, .. } = &self.sets;
+        left_out.is_some_and(|left_out| self.too_few_of(left_out, self.sets.lost.count_outside(left_out)))
+    }
+
+    /// The same, of so many lost ones.
+    pub(super) fn too_few_of(&self, left_out: &FeatureSet, invalid: usize) -> bool {
         let taken = self.layout.width().saturating_sub(left_out.count());
-        let (invalid, off) = (lost.count_outside(left_out), switched_off.count_outside(left_out));
+        let off = self.sets.switched_off.count_outside(left_out);
         invalid as f64 > most_missing(self.max_masked, taken, off) || off >= taken
     }
 

@@ -164,13 +164,18 @@ const NOTHING: [f64; CHANNELS] = [f64::NAN; CHANNELS];
 impl Bench {
     /// Ticks for `seconds` of a stream whose stages declare that they settle for so long, of which comes `row`.
     fn settle(&mut self, seconds: f64, row: [f64; CHANNELS]) -> Vec<TickOutput> {
-        let ticks = (seconds / WIDTH).round() as u32;
+        self.settle_for(seconds, seconds, row)
+    }
+
+    /// The first `seconds` of a time that they declare.
+    fn settle_for(&mut self, seconds: f64, declared: f64, row: [f64; CHANNELS]) -> Vec<TickOutput> {
+        let [ticks, declared] = [seconds, declared].map(|seconds| (seconds / WIDTH).round() as u32);
         let of = |left: u32| {
             let mut input = self.input(Some(row), &[]);
             input.streams[0].settling = Some(Seconds(f64::from(left) * WIDTH));
             self.engine.step(&input, &self.rows)
         };
-        (0..ticks).rev().map(of).collect()
+        (declared - ticks..declared).rev().map(of).collect()
     }
 }
 
@@ -181,8 +186,11 @@ fn cause(output: &TickOutput) -> Option<Cause> {
 #[test]
 fn filters_that_settle_as_they_declare_are_waited_for_and_control_begins_by_itself() {
     let mut bench = Bench::with_model(Mode::Control);
-    bench.tick(Some(ROW), &[SWAP]);
-    for ticks in [bench.settle(3.0, NOTHING), bench.settle(3.0, NOTHING)] {
+    bench.tick(None, &[SWAP]);
+    // at the start for as long as it takes, and once more from the beginning; later for as long as a gap may last
+    bench.settle_for(2.0, 3.0, NOTHING);
+    for seconds in [3.0, 1.4] {
+        let ticks = bench.settle(seconds, NOTHING);
         let shown = |output: &TickOutput| (output.state, cause(output));
         assert!(ticks.iter().all(|output| shown(output) == (OutputState::Idle, Some(Cause::StagesSettle))));
         assert!(ticks.iter().all(|output| output.velocity.0 == [0.0, 0.0] && output.incomplete));
@@ -222,6 +230,37 @@ fn what_lasts_longer_than_stages_declare_waits_for_the_operator() {
     bench.tick(Some(NOTHING), &[SWAP, Command::InputWasSilent]);
     bench.settle(1.0, NOTHING);
     assert_eq!(cause(&bench.tick(Some(ROW), &[])), Some(Cause::AwaitsResume));
+}
+
+#[test]
+fn filters_that_settle_in_mid_session_for_longer_than_a_gap_may_last_wait_for_the_operator() {
+    let mut bench = Bench::with_model(Mode::Control);
+    bench.tick(Some(ROW), &[SWAP]);
+    let settling = bench.settle(3.0, NOTHING);
+    assert!(settling.iter().all(|output| cause(output) == Some(Cause::StagesSettle)));
+    let settled = bench.tick(Some(ROW), &[]);
+    assert_eq!((settled.state, cause(&settled)), (OutputState::Stale, Some(Cause::AwaitsResume)));
+    let resume = Command::Request { mode: Mode::Control, resume: true, by: Actor::Operator };
+    assert_eq!(bench.tick(Some(ROW), &[resume]).state, OutputState::Control);
+}
+
+#[test]
+fn a_stream_that_starts_again_and_again_is_not_waited_for() {
+    for is_start in [false, true] {
+        let mut bench = Bench::with_model(Mode::Control);
+        bench.tick((!is_start).then_some(ROW), &[SWAP]);
+        let mut restart = || bench.settle_for(1.0, 1.5, NOTHING);
+        let waits: Vec<TickOutput> = (0..if is_start { 2 } else { 1 }).flat_map(|_| restart()).collect();
+        assert!(waits.iter().all(|output| cause(output) == Some(Cause::StagesSettle)));
+        let lasts: Vec<TickOutput> = (0..4).flat_map(|_| restart()).collect();
+        let idle = lasts.iter().take_while(|output| output.state == OutputState::Idle).count();
+        // half a second is left of what was declared, and `stale_after` passes
+        assert!((0.55..0.75).contains(&(idle as f64 * WIDTH)), "{idle}");
+        assert!(lasts[idle..].iter().all(|output| output.state == OutputState::Stale));
+        bench.settle(1.5, NOTHING);
+        let back = bench.tick(Some(ROW), &[]);
+        assert_eq!((back.state, cause(&back)), (OutputState::Stale, Some(Cause::AwaitsResume)));
+    }
 }
 
 #[test]

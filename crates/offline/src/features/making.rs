@@ -38,8 +38,8 @@ pub struct FeatureRow<'a> {
     pub values: &'a [f64],
 }
 
-/// Makes the features of a recording, and shows them bin by bin; crossings too where somebody takes them. What was left out or
-/// assumed, a sentence each.
+/// Makes the features of a recording, and shows them bin by bin until whoever is shown them breaks off; crossings too where somebody
+/// takes them. What was left out or assumed, a sentence each; nothing where it was broken off.
 ///
 /// # Errors
 /// [`FeaturesError`].
@@ -48,7 +48,7 @@ pub fn make_features(
     plan: &FeaturePlan,
     encoding: Option<&'static Encoding>,
     host: &dyn Host,
-    show: &mut dyn FnMut(&FeatureRow<'_>),
+    show: &mut dyn FnMut(&FeatureRow<'_>) -> ControlFlow<()>,
     mut crossings: Option<&mut dyn FnMut(Crossing)>,
 ) -> Result<Vec<String>, FeaturesError> {
     let unreadable = |source| FeaturesError::Unreadable { path: path.to_owned(), source };
@@ -78,6 +78,7 @@ pub fn make_features(
     making.reached.make_contiguous().sort_by(|(one, ..), (other, ..)| one.0.total_cmp(&other.0));
     let wanted: Vec<_> = plan.streams.iter().filter_map(|stream| stream_of(stream.id)).collect();
     let mut progress = host.bytes();
+    let mut flow = ControlFlow::Continue(());
     let mut tell = |crossing: Crossing| {
         if let Some(take) = &mut crossings {
             take(crossing);
@@ -98,14 +99,16 @@ pub fn make_features(
                 {
                     intake.take(stamps, values, &mut tell);
                 }
-                making.go_on(plan, false, show);
+                flow = making.go_on(plan, false, show);
             }
             progress(read, length);
-            ControlFlow::Continue(())
+            flow
         },
     )
     .map_err(unreadable)?;
-    making.go_on(plan, true, show);
+    if flow.is_break() || making.go_on(plan, true, show).is_break() {
+        return Ok(Vec::new());
+    }
     let mut remarks = told_problems(&recorded.problems);
     remarks.extend(making.end(plan)?);
     Ok(remarks)
@@ -140,33 +143,44 @@ struct Making {
 
 impl Making {
     /// Gives samples to bins in the order of their time, as far as it is known; at the end all of them.
-    fn go_on(&mut self, plan: &FeaturePlan, is_end: bool, show: &mut dyn FnMut(&FeatureRow<'_>)) {
+    fn go_on(
+        &mut self,
+        plan: &FeaturePlan,
+        is_end: bool,
+        show: &mut dyn FnMut(&FeatureRow<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         while let Some(place) = self.next(plan, is_end) {
-            let Some(block) = self.intakes[place].pop() else { return };
+            let Some(block) = self.intakes[place].pop() else { break };
             let received = block.received;
             while let Some((at, place, health)) = self.reached.pop_front_if(|(at, ..)| *at <= received) {
-                self.close(at, show);
+                self.close(at, show)?;
                 self.healths[place] = health;
                 self.binner.set_health(place, health);
             }
             self.binner.accept(place, block);
             self.binner.set_health(place, self.healths[place]);
-            self.close(received, show);
+            self.close(received, show)?;
         }
+        ControlFlow::Continue(())
     }
 
     /// Closes what bins can be closed at a time.
-    fn close(&mut self, now: LslTime, show: &mut dyn FnMut(&FeatureRow<'_>)) {
+    fn close(
+        &mut self,
+        now: LslTime,
+        show: &mut dyn FnMut(&FeatureRow<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         // another stream's samples may stand later in the file
         self.now = LslTime(self.now.0.max(now.0));
         while self.binner.close_next(self.now, &[], &mut self.input) {
             let incomplete = self.engine.step(&self.input, &self.binner).incomplete;
             self.rows = (self.rows.0 + 1, self.rows.1 + u64::from(incomplete));
             let TickInput { time, epoch, .. } = self.input;
-            show(&FeatureRow { time, epoch, incomplete, values: self.engine.raw_features() });
+            show(&FeatureRow { time, epoch, incomplete, values: self.engine.raw_features() })?;
         }
         let intakes = &mut self.intakes;
         self.binner.release(|stream, block| intakes[stream].give_back(block));
+        ControlFlow::Continue(())
     }
 
     /// The stream whose sample comes next.

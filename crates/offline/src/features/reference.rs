@@ -87,7 +87,7 @@ pub fn learn_rest(
 
 /// How many seconds a stream's samples are, and how many were asked for.
 fn seconds_of(stream: &ReferenceStream, [from, to]: [f64; 2]) -> (f64, f64) {
-    let [first, end] = stream.samples;
+    let [first, end] = stream.samples.unwrap_or_default();
     (end.saturating_sub(first) as f64 / stream.rate_hz, to - from)
 }
 
@@ -152,7 +152,7 @@ fn learn_all(
         streams.push(ReferenceStream {
             key: stream.key.clone(),
             rate_hz: stream.rate_hz,
-            samples,
+            samples: Some(samples),
             channels: stages.raw.outputs.iter().map(|output| output.name.clone()).collect(),
             stages: ChainSettings(settings),
         });

@@ -49,8 +49,10 @@ pub struct ReferenceStream {
     pub key: String,
     /// Its rate.
     pub rate_hz: f64,
-    /// Which of its samples it was, from the one to before the other, counted from the recording's first.
-    pub samples: [u64; 2],
+    /// Which of its samples it was, from the one to before the other, counted from the recording's first; none where the document
+    /// is older than that is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<[u64; 2]>,
     /// Its channels, by name.
     pub channels: Vec<String>,
     /// The stages.
@@ -78,10 +80,11 @@ pub struct ReferenceDocument {
 }
 
 impl ReferenceDocument {
-    /// The stretch, as each stream's samples.
+    /// The stretch, as each stream's samples; none where the document does not tell.
     #[must_use]
-    pub fn stretch(&self) -> Stretch {
-        Stretch::Samples(self.streams.iter().map(|stream| (stream.key.clone(), stream.samples)).collect())
+    pub fn stretch(&self) -> Option<Stretch> {
+        let samples = self.streams.iter().map(|stream| Some((stream.key.clone(), stream.samples?)));
+        Some(Stretch::Samples { of: samples.collect::<Option<_>>()?, seconds: self.seconds })
     }
 
     /// Which stretch it is of, in words: when, and how long.

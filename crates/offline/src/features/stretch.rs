@@ -21,8 +21,14 @@ pub enum Stretch {
     Seconds([f64; 2]),
     /// On the recorder's clock, each stream's stamps corrected by its clock offsets.
     Clock([LslTime; 2]),
-    /// Of each stream, by its key, the samples from one to before another, counted from its first in the file.
-    Samples(Vec<(String, [u64; 2])>),
+    /// Of each stream, by its key, the samples from one to before another, counted from its first in the file; and what they are in
+    /// seconds.
+    Samples {
+        /// The samples.
+        of: Vec<(String, [u64; 2])>,
+        /// The seconds.
+        seconds: [f64; 2],
+    },
 }
 
 /// A stretch as it was found in a recording.
@@ -55,7 +61,7 @@ impl Search {
                 let [from, to] = match stretch {
                     Stretch::Clock(times) => times.map(|time| time.0),
                     Stretch::Seconds(seconds) => *seconds,
-                    Stretch::Samples(_) => return,
+                    Stretch::Samples { .. } => return,
                 };
                 let time = match stretch {
                     Stretch::Clock(_) => stamp + self.corrections.at(stamp),
@@ -87,8 +93,8 @@ impl Stretch {
         streams: &[&FeatureStream],
         encoding: Option<&'static Encoding>,
     ) -> Result<Found, FeaturesError> {
-        if let Self::Samples(known) = self {
-            return of_known(known, streams);
+        if let Self::Samples { of, seconds } = self {
+            return of_known(of, *seconds, streams);
         }
         let of_stream =
             |stream: &&FeatureStream| recorded.streams.iter().find(|recorded| Some(recorded.id) == stream.id);
@@ -135,26 +141,26 @@ impl Stretch {
                 let begin = searches.iter().flatten().filter_map(|search| search.first).reduce(f64::min);
                 times.map(|time| ((time.0 - begin.unwrap_or(time.0)) * 1e3).round() / 1e3)
             }
-            Self::Seconds(seconds) => *seconds,
-            Self::Samples(_) => [0.0; 2],
+            Self::Seconds(seconds) | Self::Samples { seconds, .. } => *seconds,
         };
         Ok(Found { samples, seconds, lengths_s })
     }
 }
 
 /// The samples that are known of each stream.
-fn of_known(known: &[(String, [u64; 2])], streams: &[&FeatureStream]) -> Result<Found, FeaturesError> {
+fn of_known(
+    known: &[(String, [u64; 2])],
+    seconds: [f64; 2],
+    streams: &[&FeatureStream],
+) -> Result<Found, FeaturesError> {
     let samples = streams.iter().map(|stream| {
         let known = known.iter().find(|(key, _)| *key == stream.key);
         known.map(|(_, samples)| *samples).ok_or_else(|| FeaturesError::Reference {
-            key: stream.key.clone(),
+            key: stream.called.clone(),
             problem: "the other reference was learnt of no samples of this stream".to_owned(),
         })
     });
     let samples: Vec<[u64; 2]> = samples.collect::<Result<_, _>>()?;
-    let seconds = streams.first().zip(samples.first()).map_or([0.0; 2], |(stream, samples)| {
-        samples.map(|sample| (sample as f64 / stream.rate_hz * 1e3).round() / 1e3)
-    });
     let lengths_s = vec![seconds[1]; samples.len()];
     Ok(Found { samples, seconds, lengths_s })
 }

@@ -1,6 +1,6 @@
 //! Features of recordings as files: tables for people and for `fit`, arrays for programs.
 
-use std::{io::Write as _, path::Path};
+use std::{io::Write as _, ops::ControlFlow, path::Path};
 
 use kalmind_recording::{
     Existing, NewFile, folder_of,
@@ -10,8 +10,8 @@ use kalmind_types::FeatureLayout;
 
 use super::{Crossing, FeatureRow};
 
-/// Writes rows of features, of one recording or of several, as they are made: memory does not grow with them. The target is
-/// untouched until [`finish`](Self::finish).
+/// Writes rows of features, of one recording or of several, as they are made. Of arrays, time and flags stay in memory, 13 bytes a
+/// row. The target is untouched until [`finish`](Self::finish).
 #[derive(Debug)]
 pub struct FeatureFile {
     names: Vec<String>,
@@ -93,13 +93,20 @@ impl FeatureFile {
         Self { names, units, several, file, failed: None, told: WrittenFeatures::default() }
     }
 
-    /// Appends a row of the recording with this number. What fails is told at the [end](Self::finish).
-    pub fn push(&mut self, recording: u32, row: &FeatureRow<'_>) {
+    /// Appends a row of the recording with this number. Breaks where one could not be written: why is told at the
+    /// [end](Self::finish), and no more need be made.
+    pub fn push(&mut self, recording: u32, row: &FeatureRow<'_>) -> ControlFlow<()> {
         if self.failed.is_none()
             && let Err(error) = self.write(recording, row)
         {
             self.failed = Some(error);
         }
+        if self.has_failed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    /// Whether a row could not be written.
+    pub fn has_failed(&self) -> bool {
+        self.failed.is_some()
     }
 
     fn write(&mut self, recording: u32, row: &FeatureRow<'_>) -> anyhow::Result<()> {
@@ -157,7 +164,7 @@ impl FeatureFile {
     }
 }
 
-/// Writes crossings, in the order of time: `time`, `channel` by its name, and `recording` where they are of several.
+/// Writes crossings, all of which are in memory, in the order of time: `time`, `channel` by its name, and `recording` where they are of several.
 ///
 /// # Errors
 /// Where the file cannot be written.
@@ -201,13 +208,26 @@ mod tests {
         let stream = StreamFeatures::of_channels(Binning::Mean, 2, Some(labels));
         let mut file = FeatureFile::table(&target, &FeatureLayout::new(&[stream]).unwrap(), true).unwrap();
         let row = |time, incomplete, values| FeatureRow { time: LslTime(time), epoch: 0, incomplete, values };
-        file.push(0, &row(0.5, false, &[1.5, f64::NAN]));
-        file.push(0, &row(0.75, true, &[2.0, 2.0]));
-        file.push(1, &row(0.5, false, &[f64::NAN, 0.0]));
+        assert!(file.push(0, &row(0.5, false, &[1.5, f64::NAN])).is_continue());
+        assert!(file.push(0, &row(0.75, true, &[2.0, 2.0])).is_continue());
+        assert!(file.push(1, &row(0.5, false, &[f64::NAN, 0.0])).is_continue());
         assert!(!target.exists(), "until it is whole");
         let written = file.finish().unwrap();
         assert_eq!((written.rows, written.missing), (2, 2));
         let text = std::fs::read_to_string(&target).unwrap();
         assert_eq!(text, "recording,time,a,b\n0,0.5,1.5,\n1,0.5,,0\n");
+    }
+
+    #[test]
+    fn where_nothing_more_can_be_written_nothing_more_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let stream = StreamFeatures::of_channels(Binning::Mean, 1, None);
+        let layout = FeatureLayout::new(&[stream]).unwrap();
+        let mut file = FeatureFile::arrays(&folder.path().join("features.npz"), &layout, false).unwrap();
+        let row = FeatureRow { time: LslTime(0.5), epoch: 0, incomplete: false, values: &[1.0] };
+        assert!(file.push(0, &row).is_continue());
+        file.failed = Some(anyhow::anyhow!("the disk is full"));
+        assert!(file.push(0, &row).is_break() && file.has_failed());
+        assert_eq!(file.finish().unwrap_err().to_string(), "the disk is full");
     }
 }

@@ -1,6 +1,6 @@
 //! Rows of any recording: features made of its signals as a run would make them, and a recorded stream as the states.
 
-use std::path::Path;
+use std::{ops::ControlFlow, path::Path};
 
 use encoding_rs::Encoding;
 use kalmind_recording::signals::names_streams;
@@ -80,16 +80,15 @@ impl MadeFeatures<'_> {
             host,
             &mut |row| {
                 bins.push(row.time.0);
-                if row.incomplete {
-                    return;
+                match state(row.time.0).filter(|_| !row.incomplete) {
+                    Some(state) => {
+                        states.extend(state);
+                        features.extend(layout.in_use(&plan.masked, row.values));
+                        time.push(row.time.0);
+                    }
+                    None => stateless += u64::from(!row.incomplete),
                 }
-                if let Some(state) = state(row.time.0) {
-                    states.extend(state);
-                    features.extend(layout.in_use(&plan.masked, row.values));
-                    time.push(row.time.0);
-                } else {
-                    stateless += 1;
-                }
+                ControlFlow::Continue(())
             },
             None,
         )?;

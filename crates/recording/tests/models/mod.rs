@@ -263,6 +263,7 @@ fn guard() -> GuardStatistics {
         plausibility: Some(PlausibilityStatistics {
             mode: vector(38),
             tolerance: positive(39),
+            reach: vec![0.0, 0.5, 0.0],
             stay_at_mode: vec![0.5, 0.1, 0.9],
             stay_elsewhere: vec![0.1, 1.0 / 3.0, 0.02],
             stay_away: vec![0.3, 0.2, 1.0],

@@ -153,8 +153,7 @@ impl Session {
         }
         if self.calibration.is_none() {
             let clicks = self.preset.as_ref().is_some_and(Preset::selects_by_click);
-            let rows = Calibration::new(self.settings.calibration, self.settings.features);
-            self.calibration = Some(rows.with_clicks(clicks.then(ClickLabelLaw::default)));
+            self.calibration = Some(self.no_rows(clicks));
             self.fits.anew = true;
         }
         self.begun.get_or_insert(time);
@@ -179,6 +178,12 @@ impl Session {
                 self.keep_mode(actions);
             }
         }
+    }
+
+    /// Rows to gather in, with or without clicks.
+    pub(super) fn no_rows(&self, clicks: bool) -> Calibration {
+        let rows = Calibration::new(self.settings.calibration, self.settings.features);
+        rows.with_clicks(clicks.then(ClickLabelLaw::default))
     }
 
     /// The task of a block; a preset that was opened has no other than those that there are.

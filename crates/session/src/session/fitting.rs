@@ -63,7 +63,7 @@ impl Session {
         } else {
             self.order(decoder, false, actions);
         }
-        true
+        self.fits.running.is_some()
     }
 
     /// Asks for the next fit of a comparison that comes. Whether there is one to wait for.

@@ -6,6 +6,7 @@ use super::{
     BlockState, Session,
     action::SessionAction,
     is_decoded,
+    preset::Preset,
     reference::{ReferenceStatus, Rest},
     status::SessionState,
 };
@@ -25,7 +26,8 @@ impl Session {
     ) {
         let time = output.time;
         if !self.lets_rest() {
-            // somebody stopped the output, or has the cursor move, or the signal was away: no rest, and none of it counts
+            // somebody stopped the output, or has the cursor move, or the signal was away, or filters settle: no rest, and none of
+            // it counts
             return self.rest_anew();
         }
         let from = before.unwrap_or(time);
@@ -68,10 +70,11 @@ impl Session {
 
     /// Whether what the output shows lets a rest go on. Where it is `stale` because the decoder that is there cannot use the signals,
     /// a rest may be what mends that; bins without a signal are counted; and what nobody has agreed to since the run began,
-    /// since filters took long to settle, is nothing that came in between. After a longer silence the operator is asked.
+    /// since filters took long to settle, is nothing that came in between. While filters settle there is nothing to learn from, and
+    /// after a longer silence the operator is asked.
     pub(super) fn lets_rest(&self) -> bool {
         match (self.shown, self.shown_cause) {
-            (Some(OutputState::Idle), _) => true,
+            (Some(OutputState::Idle), cause) => cause != Some(Cause::StagesSettle),
             (Some(OutputState::Stale), Some(Cause::AwaitsResume)) => self.fresh_since.is_none(),
             (Some(OutputState::Stale), cause) => !matches!(
                 cause,
@@ -105,7 +108,10 @@ impl Session {
     /// which has to show anew what it is worth. Of which rest they are, who learns from one says next.
     pub(super) fn stages_changed(&mut self) {
         self.learning.reference = None;
-        self.calibration = None;
+        // what a block gathers on is of the new ones
+        let clicks = self.preset.as_ref().is_some_and(Preset::selects_by_click);
+        self.calibration = self.calibration.take().map(|_of_others| self.no_rows(clicks));
+        self.fits.anew |= self.calibration.is_some();
         self.judge.other_model();
         self.overridden_by = None;
     }

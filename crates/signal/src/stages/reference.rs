@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use kalmind_types::{Counted, StreamOutput};
+use kalmind_types::StreamOutput;
 use serde::{Deserialize, Serialize};
 
 use super::arrays::{Array, ArrayKeys, left_over};
@@ -10,7 +10,7 @@ use super::channels::ChannelName;
 use super::rows::{Row, Rows};
 use super::stage::{Signal, Stage, StageError, StageKind};
 use super::state::{StateError, StateReader, StateWriter};
-use super::weights::{Block, TOGETHER, block};
+use super::weights::{Block, TOGETHER, block, left_out, square, weight_of};
 
 /// What is taken away from a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -286,30 +286,6 @@ fn made_of(outputs: &mut [StreamOutput], which: Range<usize>, from: &[usize], in
     for output in outputs.get_mut(which).unwrap_or_default() {
         output.sources.clone_from(&runs);
     }
-}
-
-/// What there is to say of excluded channels that sums have weights for.
-fn left_out(excluded: &[ChannelName], weights: &[Vec<f64>], is_in: impl Fn(&usize) -> bool) -> Option<String> {
-    let lacks = |row: &&Vec<f64>| (0..).zip(*row).any(|(channel, weight)| *weight != 0.0 && !is_in(&channel));
-    let sums = weights.iter().filter(lacks).count();
-    (sums > 0).then(|| {
-        format!(
-            "{} excluded: {sums} of {} rows of `weights` name them, and are summed without them, the other weights as they are",
-            Counted(excluded.len() as u64, "channel"),
-            weights.len()
-        )
-    })
-}
-
-fn square(weights: &[Vec<f64>], channels: usize) -> Result<(), StageError> {
-    if weights.len() == channels && weights.iter().all(|row| row.len() == channels) {
-        return Ok(());
-    }
-    Err(StageError::of_signal(format!("`weights` has to have {channels} rows of {channels} numbers")))
-}
-
-fn weight_of(weights: &[Vec<f64>], from: usize, to: usize) -> f64 {
-    weights.get(to).and_then(|row| row.get(from)).copied().unwrap_or(0.0)
 }
 
 /// The mean of those of the channels that are valid, and whether there is one; else of all: what follows goes on with that.

@@ -108,6 +108,7 @@ compiled_wide! {
     fn filtered(coefficients: &[[f64; 5]], channels: usize, states: &mut [f64], row: &mut [f64]) = filtered_loops
 }
 
+#[expect(clippy::inline_always, reason = "it is compiled for each processor where it is called")]
 #[inline(always)]
 fn filtered_loops(coefficients: &[[f64; 5]], channels: usize, states: &mut [f64], row: &mut [f64]) {
     let states = states.chunks_exact_mut(channels.saturating_mul(2).max(1));
@@ -123,7 +124,6 @@ fn filtered_loops(coefficients: &[[f64; 5]], channels: usize, states: &mut [f64]
     }
 }
 
-#[inline(always)]
 fn without_denormals(state: f64) -> f64 {
     if state.abs() < SMALLEST { 0.0 } else { state }
 }

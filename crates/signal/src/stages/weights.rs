@@ -1,6 +1,10 @@
 //! Weights by which outputs are sums of inputs.
 
+use kalmind_types::Counted;
+
+use super::channels::ChannelName;
 use super::rows::Row;
+use super::stage::StageError;
 use super::wide::compiled_wide;
 
 /// Outputs that are summed at once.
@@ -45,6 +49,36 @@ pub(super) fn block(
         inputs,
         outputs,
     }
+}
+
+/// What there is to say of excluded channels that sums have weights for.
+pub(super) fn left_out(
+    excluded: &[ChannelName],
+    weights: &[Vec<f64>],
+    is_in: impl Fn(&usize) -> bool,
+) -> Option<String> {
+    let lacks = |row: &&Vec<f64>| (0..).zip(*row).any(|(channel, weight)| *weight != 0.0 && !is_in(&channel));
+    let sums = weights.iter().filter(lacks).count();
+    (sums > 0).then(|| {
+        format!(
+            "{} excluded: {sums} of {} rows of `weights` name them, and are summed without them, the other weights as they are",
+            Counted(excluded.len() as u64, "channel"),
+            weights.len()
+        )
+    })
+}
+
+/// Refuses weights that are not a row of numbers for each channel, one from each.
+pub(super) fn square(weights: &[Vec<f64>], channels: usize) -> Result<(), StageError> {
+    if weights.len() == channels && weights.iter().all(|row| row.len() == channels) {
+        return Ok(());
+    }
+    Err(StageError::of_signal(format!("`weights` has to have {channels} rows of {channels} numbers")))
+}
+
+/// The weight from one channel to another.
+pub(super) fn weight_of(weights: &[Vec<f64>], from: usize, to: usize) -> f64 {
+    weights.get(to).and_then(|row| row.get(from)).copied().unwrap_or(0.0)
 }
 
 impl Block {
@@ -98,6 +132,7 @@ compiled_wide! {
     fn weighted(tiles: &[[f64; TILE]], given: &[[f64; TOGETHER]], sums: &mut [[[f64; TILE]; TOGETHER]]) = weighted_loops
 }
 
+#[expect(clippy::inline_always, reason = "it is compiled for each processor where it is called")]
 #[inline(always)]
 fn weighted_loops(tiles: &[[f64; TILE]], given: &[[f64; TOGETHER]], sums: &mut [[[f64; TILE]; TOGETHER]]) {
     for (tile, sums) in tiles.chunks_exact(given.len().max(1)).zip(sums) {

@@ -106,6 +106,20 @@ fn a_rest_of_incomplete_bins_is_broken_off_before_its_end() {
 }
 
 #[test]
+fn a_rest_begins_anew_once_filters_have_settled() {
+    let mut rig = resting();
+    rig.seconds(2.0);
+    (rig.is_incomplete, rig.cause) = (true, Some(Cause::StagesSettle));
+    rig.seconds(3.4);
+    assert!(failed(&rig).is_empty(), "{}", rig.session.status().message);
+    (rig.is_incomplete, rig.cause) = (false, None);
+    rig.seconds(5.9);
+    assert!(rig.rests.is_empty());
+    rig.seconds(0.2);
+    assert_eq!((rig.rests.len(), failed(&rig).len()), (1, 0));
+}
+
+#[test]
 fn a_pause_begins_a_rest_anew_and_its_end_takes_nothing_with_it() {
     let mut rig = resting();
     rig.seconds(4.0);
@@ -352,4 +366,25 @@ fn what_is_said_of_a_stop_in_a_rest_is_what_comes_of_it() {
     rig.state = OutputState::Hold;
     rig.seconds(0.1);
     assert_eq!(rig.session.status().message, "stopped: press Resume, then the rest begins anew");
+}
+
+#[test]
+fn a_block_that_gathers_while_stages_change_is_fitted_to_what_came_after() {
+    let mut rig = Rig::new(vec![block(TaskBlock::OpenLoop, 10.0), block(TaskBlock::ClosedLoop, 5.0)]);
+    rig.open();
+    rig.seconds(4.0);
+    rig.handle(SessionInput::StagesChanged).unwrap();
+    rig.seconds(3.0);
+    let rows = rig.session.status().fits.rows;
+    assert!(rows > 0, "gathered since");
+    rig.seconds(3.5);
+    assert_eq!((rig.state(), rig.orders.len()), (SessionState::Fitting, 1));
+    assert!(rig.orders[0].anew, "of features as they are now");
+    // in the last moment nothing is left to fit, and nobody waits for it
+    let mut rig = Rig::new(vec![block(TaskBlock::OpenLoop, 10.0), block(TaskBlock::ClosedLoop, 5.0)]);
+    rig.open();
+    rig.seconds(9.96);
+    rig.handle(SessionInput::StagesChanged).unwrap();
+    rig.seconds(0.5);
+    assert!(rig.session.status().fits.running || rig.state() != SessionState::Fitting);
 }
