@@ -138,6 +138,23 @@ test("a session is run from the keyboard, and every state fits the window and is
   await well(page, "done");
 });
 
+test("on a narrow page the state and STOP stay in sight however far it is scrolled", async () => {
+  const page = await operators(await daemon());
+  await page.setViewportSize({ width: 1024, height: 768 });
+  await prepared(page);
+  await press(page, action("start"));
+  await second(page);
+  await page.waitForSelector("#figures dd");
+  const boxes = () => page.evaluate(() => ["state", "stop", "run"].map((id) => document.getElementById(id).getBoundingClientRect().toJSON()));
+  const [state, , run] = await boxes();
+  assert.ok(run.top >= state.bottom, "nothing lies under the state");
+  await picture(page, "narrow");
+  await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight));
+  assert.ok(await page.evaluate(() => scrollY) > 100, "it is longer than its window");
+  for (const { top, bottom, height } of (await boxes()).slice(0, 2)) assert.ok(height > 0 && top >= 0 && bottom <= 768, `${top} to ${bottom}`);
+  await picture(page, "narrow-scrolled");
+});
+
 test("what may not be asked for can be reached, does nothing, and says why", async () => {
   const page = await operators(await daemon());
   await page.focus(action("pause"));

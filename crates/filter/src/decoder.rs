@@ -119,6 +119,11 @@ macro_rules! forward {
             self.$to.unfiltered()
         }
     };
+    ($to:ident: left_out) => {
+        fn left_out(&self) -> Option<&kalmind_types::FeatureSet> {
+            self.$to.left_out()
+        }
+    };
     ($to:ident: look_back) => {
         fn look_back(&self) -> $crate::LookBack {
             self.$to.look_back()

@@ -64,7 +64,7 @@ impl Guarded {
 }
 
 impl Decoder for Guarded {
-    forward!(decoder: features, dimension, unfiltered, takes_cursor, observe_cursor, state, adopt);
+    forward!(decoder: features, dimension, left_out, unfiltered, takes_cursor, observe_cursor, state, adopt);
 
     fn restart(&mut self) {
         self.guard.restart();

@@ -7,7 +7,7 @@ use kalmind_filter::{DecoderSpec, TrainingData};
 use crate::fit_error::FitError;
 use crate::guard::guard_statistics;
 use crate::learner::Examples;
-use crate::reduction::{fit_reduction, reduced};
+use crate::reduction::{asks_for_reduction, fit_reduction, reduced};
 use crate::report::{EarlierFit, FitProgress, FitReport, FitSettings, Fitted};
 use crate::windows::FOLDS;
 use crate::{baseline_covariance, decoders, held_out_fits, training, windows};
@@ -50,6 +50,10 @@ pub fn fit(
     };
     progress(FitProgress::new("start", 0.0));
     let (spec, reduction) = match &settings.keep {
+        Some(earlier) if earlier.reduction.is_none() && asks_for_reduction(spec) => {
+            let problem = format!("`{spec}` asks for a reduction of the features, and it has none");
+            return Err(FitError::OtherHyperparameters { problem });
+        }
         Some(earlier) => (earlier.report.fixed(spec, &mut report)?, earlier.reduction.clone()),
         None => (*spec, fit_reduction(spec, data, &mut report)?),
     };

@@ -9,6 +9,8 @@ use serde_json::Value;
 use crate::fit_error::FitError;
 use crate::report::FitReport;
 
+/// What a report says of a reduction.
+const OF_REDUCTION: [&str; 3] = ["selected", "components", "components-hold"];
 /// Options that discriminative filters choose where they are left open, which reports name alike.
 const CHOSEN: [&str; 5] = ["lags", "direction", "state-order", "form", "q-scale"];
 
@@ -36,6 +38,13 @@ impl FitReport {
                 next.uses(name, value.clone());
             }
         }
+        for name in OF_REDUCTION {
+            if let Some(value) = self.hyperparameters.get(name) {
+                next.uses(name, value.clone());
+            }
+        }
+        // the warnings about components alone name this option
+        next.warnings.extend(self.warnings.iter().filter(|warning| warning.contains("`pca`")).cloned());
         Ok(fixed)
     }
 

@@ -18,6 +18,11 @@ const MOST_FEATURES: usize = 1024;
 /// A component with less than this part of the largest one's variance is rounding.
 const ROUNDING: f64 = 1e-10;
 
+/// Whether the options of `spec` ask for one.
+pub(crate) fn asks_for_reduction(spec: &DecoderSpec) -> bool {
+    [spec.options.select, spec.options.pca].into_iter().flatten().any(|limit| limit.number().is_some())
+}
+
 /// What the options of `spec` ask for; none where they leave all features as they are.
 pub(crate) fn fit_reduction(
     spec: &DecoderSpec,

@@ -165,6 +165,10 @@ fn hyperparameters_that_are_kept_are_those_of_the_same_features() {
         let mut next = fit(&spec, &more, &settings, &mut |_| {}).unwrap();
         judge(&spec, &more, None, &mut next);
         assert_eq!(next.reduction, whole.reduction, "{text}");
+        for name in ["selected", "components", "components-hold"] {
+            let of = |fitted: &Fitted| fitted.report.hyperparameters.get(name).cloned();
+            assert_eq!(of(&next), of(&whole), "{name} of {text}");
+        }
         assert_ne!(next.parameters, whole.parameters, "{text}");
         let (kept, sought) = (next.report.quality.unwrap(), whole.report.quality.unwrap());
         assert!(kept.of_earlier_fit && kept.r2.to_bits() == sought.r2.to_bits(), "{text}");

@@ -10,7 +10,7 @@ use kalmind_filter::{CheckedModel, KernelPath, Model, ModelError};
 use kalmind_recording::{ModelFileError, model_from_bytes, model_with_bytes, read_model_bytes};
 use kalmind_signal::{FeatureStatistics, Preparation, PreparationError};
 use kalmind_types::{
-    Actor, Binning, Component, FeatureLayout, ModelId, Reason, StreamFeatures, StreamOutput,
+    Actor, Binning, Component, FeatureLayout, ModelId, Reason, StreamFeatures, StreamOutput, stated_unit,
 };
 
 /// Bin widths that differ by less than this part are the same: a width read off a recording's stamps is not exact.
@@ -305,12 +305,23 @@ fn output_difference(expected: &StreamFeatures, found: &StreamFeatures) -> Optio
         ));
     }
     let mut pairs = expected.outputs.iter().flatten().zip(found.outputs.iter().flatten()).enumerate();
-    let (feature, (expected, found)) = pairs.find(|(_, (expected, found))| expected != found)?;
+    let (feature, (expected, found)) =
+        pairs.find(|(_, (expected, found))| with_stated_unit(expected) != with_stated_unit(found))?;
     Some(format!(
         "feature {feature} is {} in the model, and the configuration makes {}",
         described(expected),
         described(found)
     ))
+}
+
+/// A feature whose unit is as streams are read now: models of before may have one that says that there is none.
+fn with_stated_unit(output: &StreamOutput) -> StreamOutput {
+    let (base, squared) = output.unit.strip_suffix("^2").map_or((&*output.unit, ""), |base| (base, "^2"));
+    let unit = match stated_unit(base) {
+        "" => String::new(),
+        stated => format!("{stated}{squared}"),
+    };
+    StreamOutput { unit, ..output.clone() }
 }
 
 /// A feature with all that two of them can differ in.
@@ -416,6 +427,20 @@ mod tests {
             told,
             "the model was fitted on its channels themselves, the configuration gives 4 features made of its channels"
         );
+    }
+
+    #[test]
+    fn a_unit_that_says_nothing_is_no_difference() {
+        let with = |unit: &str| {
+            let mut features = bands();
+            features.outputs.iter_mut().flatten().for_each(|output| output.unit = unit.to_owned());
+            features
+        };
+        for (before, now) in [("0", ""), ("0^2", ""), ("none^2", ""), ("uV^2", "uV^2")] {
+            assert_eq!(output_difference(&with(before), &with(now)), None, "{before:?}");
+        }
+        assert!(output_difference(&with("uV^2"), &with("")).is_some());
+        assert!(output_difference(&with("uV"), &with("uV^2")).is_some());
     }
 
     #[test]

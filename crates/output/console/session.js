@@ -17,7 +17,7 @@ const WORD = {
 };
 const START = { ready: "Start", resting: "Start now", paused: "Continue" };
 const STOPPED = new Set(["hold", "stale", "fault"]);
-// Between blocks and while it learns only what somebody stopped keeps a session from going on.
+// Between blocks, while it fits and while it learns only what somebody stopped keeps a session from going on.
 const HELD = new Set(["hold", "fault"]);
 const WAITS = { hold: "stopped", stale: "no usable signal", fault: "something broke", paused: "paused", ready: "not begun yet" };
 const PRESENTED = { open_loop: "targets shown", closed_loop: "targets", evaluation: "targets" };
@@ -65,6 +65,8 @@ export class SessionPanel {
     this.#name = name;
     this.#ask = ask;
     find("operator").value = sessionStorage.getItem(OPERATOR_KEY) ?? "";
+    // a narrow page keeps a row of this height free for the state, which stays in sight
+    new ResizeObserver(([{ target }]) => document.body.style.setProperty("--state-height", `${target.offsetHeight}px`)).observe(find("state"));
     document.addEventListener("click", (event) => this.#pressed(event));
     for (const type of ["focusin", "mouseover"]) document.addEventListener(type, (event) => this.#explain((this.#looked = event.target)));
     find("opening").addEventListener("submit", (event) => this.#submitted(event, () => this.#open()));
@@ -123,7 +125,7 @@ export class SessionPanel {
   // Whether a block runs, and the output was stopped or lost its signal meanwhile.
   get #stands() {
     const state = this.#status?.state;
-    return state === "running" ? STOPPED.has(this.#output) : ["resting", "learning"].includes(state) && HELD.has(this.#output);
+    return state === "running" ? STOPPED.has(this.#output) : ["resting", "learning", "fitting"].includes(state) && HELD.has(this.#output);
   }
 
   get #startWord() {

@@ -47,8 +47,8 @@ pub use operator_action::OperatorAction;
 pub use publication::{Heartbeat, Publication, StageTimes, StateChange, TickPublication};
 pub use state::{Actor, Cause, Mode, OutputState, Reason};
 pub use stream::{
-    Arrival, ArrivalStatus, ClockOffset, InputArrival, InputDelay, MAX_STREAMS, NumberFormat, StreamCounts,
-    StreamDescription, StreamHealth, StreamStatus, stated_unit,
+    Arrival, ArrivalStatus, ClockOffset, InputArrival, InputDelay, MAX_STREAMS, NumberFormat,
+    SIMULATED_SOURCE, StreamCounts, StreamDescription, StreamHealth, StreamStatus, stated_unit,
 };
 pub use task::{Assistance, CursorDrive, Phase, Target, TaskBlock, TrialResult};
 pub use tick::{

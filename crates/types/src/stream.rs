@@ -200,6 +200,9 @@ pub struct StreamStatus {
     pub channels_out: Vec<ChannelOut>,
 }
 
+/// How the source of a simulated participant's stream begins, as `kalmind simulate` names it.
+pub const SIMULATED_SOURCE: &str = "kalmind-participant-";
+
 /// A channel's unit as its sender states it; empty where that says that there is none, or that nobody knows: some programs fill
 /// the field in all the same (mne-lsl writes `0`).
 #[must_use]

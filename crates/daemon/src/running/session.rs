@@ -2,15 +2,12 @@
 
 use kalmind_filter::DecoderSpec;
 use kalmind_session::{CalibrationOptions, Preset, SessionSettings};
-use kalmind_types::Seconds;
+use kalmind_types::{SIMULATED_SOURCE, Seconds};
 
 use crate::{
     running::resting::{Resting, status_of},
     starting::plan::Plan,
 };
-
-/// How the source of a simulated participant's stream begins, as `kalmind simulate` names it.
-pub(crate) const SIMULATED_SOURCE: &str = "kalmind-participant-";
 
 /// The settings of a run's session.
 pub(crate) fn session_settings(

@@ -137,6 +137,36 @@ pub fn unlearnt(stage: &StageSettings) -> StageSettings {
     stage
 }
 
+/// What has to be said where fewer than half of the rows are `left`: the channels that took them.
+fn few_rows(
+    gathered: &Gathered,
+    flat: &FlatPieces,
+    excluded: &[usize],
+    left: usize,
+    name: &dyn Fn(usize) -> String,
+) -> Option<String> {
+    let all = gathered.pieces_of_rows.len();
+    if 2 * left >= all {
+        return None;
+    }
+    let takes = |channel: usize| {
+        let values =
+            gathered.rows.iter().skip(channel).step_by(gathered.channels).zip(&gathered.pieces_of_rows);
+        values.filter(|(value, piece)| !value.is_finite() || flat.is(channel, **piece)).count()
+    };
+    let took: Vec<String> = (0..gathered.channels)
+        .filter(|channel| !excluded.contains(channel))
+        .map(|channel| (channel, takes(channel)))
+        .filter(|(_, rows)| *rows > 0)
+        .map(|(channel, rows)| format!("{} ({:.0} %)", name(channel), 100.0 * rows as f64 / all as f64))
+        .collect();
+    Some(format!(
+        "the regression has {:.0} % of the stretch to learn from, since channels were flat or not valid at different times: {}",
+        100.0 * left as f64 / all as f64,
+        took.join(", ")
+    ))
+}
+
 /// Fixes what a stage takes from the stretch; what to know of it, a sentence each.
 pub(super) fn learn(
     stage: &mut StageSettings,
@@ -204,9 +234,13 @@ pub(super) fn learn(
                     })
                     .flat_map(|(row, _)| row.iter().map(|value| if value.is_finite() { *value } else { 0.0 }))
                     .collect();
+                let few = few_rows(gathered, flat, &excluded, whole.len() / gathered.channels.max(1), name);
                 let learnt =
                     regression_reference(&whole, gathered.channels, &arrays, &excluded, options.ridge)
-                        .map_err(|error| error.to_string())?;
+                        .map_err(|error| {
+                            few.as_ref().map_or_else(|| error.to_string(), |few| format!("{few}: {error}"))
+                        })?;
+                told.extend(few);
                 let leaning = learnt.leaning.iter().map(|leaning| {
                     let (channel, neighbour) = (name(leaning.channel), name(leaning.neighbour));
                     format!(

@@ -12,7 +12,7 @@ use kalmind_recording::xdf::{
     header::StreamHeader,
     samples::{SampleDecoder, Values},
 };
-use kalmind_types::{Samples, StreamTime};
+use kalmind_types::{SIMULATED_SOURCE, Samples, StreamTime};
 
 use super::{
     RecordDocument, TickDocument,
@@ -112,6 +112,7 @@ pub struct SessionReader {
     streams: HashMap<u32, Stream>,
     /// Labels of the cursor's channels.
     cursor_labels: Vec<String>,
+    is_simulated: bool,
     items: Joined,
     /// What ended the reading, once everything before it was handed out.
     failed: Option<ReadError>,
@@ -133,6 +134,7 @@ impl SessionReader {
             length,
             wanted,
             streams: HashMap::new(),
+            is_simulated: false,
             cursor_labels: Vec::new(),
             items: Joined::default(),
             failed: None,
@@ -148,6 +150,12 @@ impl SessionReader {
     #[must_use]
     pub fn cursor_labels(&self) -> &[String] {
         &self.cursor_labels
+    }
+
+    /// Whether an input stream whose header was read comes from a simulated participant.
+    #[must_use]
+    pub fn is_simulated(&self) -> bool {
+        self.is_simulated
     }
 
     /// Bytes read and bytes in all.
@@ -183,7 +191,7 @@ impl SessionReader {
 
     /// Reads a chunk into items; `false` at the end.
     fn read_chunk(&mut self) -> Result<bool, ReadError> {
-        let Self { path, chunks, wanted, streams, cursor_labels, items, .. } = self;
+        let Self { path, chunks, wanted, streams, cursor_labels, is_simulated, items, .. } = self;
         let xdf = |source| ReadError::Xdf { path: path.clone(), source };
         let passed_over = |id: u32| {
             streams.get(&id).is_none_or(|stream| match stream.role {
@@ -211,6 +219,8 @@ impl SessionReader {
                 if role == Role::Cursor {
                     *cursor_labels = header.labels.clone().unwrap_or_default();
                 }
+                *is_simulated |= matches!(role, Role::Input { .. } | Role::Raw { .. })
+                    && header.source_id.starts_with(SIMULATED_SOURCE);
                 let decoder = SampleDecoder::new(header.channels, header.format, header.nominal_rate_hz);
                 let stream = Stream { role, channels: header.channels, format: header.format, decoder };
                 streams.insert(id, stream);

@@ -135,7 +135,7 @@ impl Session {
             }
             // after a stop or a fault it lets the block go on
             "start" if runs && !is_paused && !self.is_held() => because("a block runs already"),
-            "start" if self.state == SessionState::Fitting && !is_paused => {
+            "start" if self.state == SessionState::Fitting && !is_paused && !self.is_stopped() => {
                 because("the decoder is being fitted; the next block begins by itself")
             }
             "start" if self.state == SessionState::Learning && !is_paused && !self.is_stopped() => {
@@ -227,7 +227,7 @@ impl Session {
         self.problem = None;
         let is_held = match self.state {
             SessionState::Running => self.is_held(),
-            SessionState::Resting | SessionState::Learning => self.is_stopped(),
+            SessionState::Resting | SessionState::Learning | SessionState::Fitting => self.is_stopped(),
             _ => false,
         };
         if self.paused.take().is_some() || is_held {
@@ -237,7 +237,7 @@ impl Session {
             self.wanted = Some(mode);
             actions.push(SessionAction::Command(Command::Request { mode, resume: true, by }));
             self.keeps_calibrating = false;
-            if self.state == SessionState::Fitting && self.fits.are_idle() {
+            if self.state == SessionState::Fitting && self.fits.are_idle() && self.coming.is_empty() {
                 // what failed is tried again
                 self.rest(actions);
             }

@@ -20,8 +20,6 @@ use crate::{Calibration, ClickLabelLaw, TaskScore, TaskStep, TaskTick, seconds_t
 const HELP_STEP: f64 = 0.01;
 /// A step of stream time longer than this counts for no rest.
 const LONGEST_STEP_S: f64 = 1.0;
-/// Why a block does not begin yet.
-const COMING: &str = "other stages of a stream come into force first; the block begins by itself then";
 /// The most help with which a target counts as one that the participant acquired.
 const HARDLY_HELPED: f64 = 0.2;
 
@@ -46,13 +44,9 @@ impl Session {
                 if (0.0..=LONGEST_STEP_S).contains(&passed) {
                     self.elapsed += passed;
                 }
-                let is_rested = self.plan().is_none_or(|plan| self.elapsed >= plan.rest_s);
-                if is_rested && self.waits_for_stages() {
-                    self.problem = Some(COMING.to_owned());
-                    return;
-                }
+                let may_begin = self.is_rested() && !self.waits_for_stages();
                 // a compared decoder is put in meanwhile
-                if is_rested && self.coming.is_empty() && self.has_compared(output.time, actions) {
+                if may_begin && self.coming.is_empty() && self.has_compared(output.time, actions) {
                     self.begin_block(output.time, actions);
                 }
             }
@@ -68,6 +62,11 @@ impl Session {
             | SessionState::Paused
             | SessionState::Done => {}
         }
+    }
+
+    /// Whether the rest before the block that comes is over.
+    pub(super) fn is_rested(&self) -> bool {
+        self.state == SessionState::Resting && self.plan().is_none_or(|plan| self.elapsed >= plan.rest_s)
     }
 
     fn step_block(&mut self, output: &TickOutput, before: Option<LslTime>, actions: &mut Vec<SessionAction>) {

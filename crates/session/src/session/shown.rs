@@ -10,6 +10,8 @@ use super::{
     },
 };
 
+/// Why a block does not begin yet.
+const COMING: &str = "other stages of a stream come into force first; the block begins by itself then";
 /// What may be asked for, in the order in which a page shows it.
 const ACTIONS: [&str; 12] = [
     "open",
@@ -157,6 +159,7 @@ impl Session {
             SessionState::Running => "the block goes on",
             SessionState::Resting => "the session goes on",
             SessionState::Learning => "the session goes on once it has learnt from the rest",
+            SessionState::Fitting => "the session goes on once the decoder is fitted",
             _ => return None,
         };
         match shown {
@@ -168,10 +171,15 @@ impl Session {
                 let keeps = !rests || !self.lets_rest();
                 keeps.then(|| format!("the signal is back after a long silence: press {press}, then {then}"))
             }
-            OutputState::Stale if rests => Some(
-                "no usable signal: a rest in which it is away for longer than a second is broken off"
-                    .to_owned(),
-            ),
+            OutputState::Stale if rests => {
+                // what else makes it stale, as signals that the decoder cannot use, lets a rest go on
+                let is_away = self.silent.is_some()
+                    || matches!(self.shown_cause, Some(Cause::InputNotFresh | Cause::InputUnsteady));
+                is_away.then(|| {
+                    "no usable signal: a rest in which it is away for longer than a second is broken off"
+                        .to_owned()
+                })
+            }
             OutputState::Stale => Some(format!(
                 "no usable signal: the block goes on when it is back; after a long silence press {press}"
             )),
@@ -184,8 +192,12 @@ impl Session {
         if let Some(stands) = self.stands() {
             return stands;
         }
-        if let Some(problem) = &self.problem {
-            return problem.clone();
+        let waits = (self.paused.is_none() && self.is_rested() && self.waits_for_stages()).then_some(COMING);
+        match (&self.problem, waits) {
+            (Some(problem), Some(waits)) => return format!("{problem}; {waits}"),
+            (Some(problem), None) => return problem.clone(),
+            (None, Some(waits)) => return waits.to_owned(),
+            (None, None) => {}
         }
         if let Some(paused) = &self.paused {
             return format!("paused {paused}: press Continue to go on");

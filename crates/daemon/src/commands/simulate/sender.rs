@@ -5,12 +5,11 @@ use kalmind_output::{LslError, NumericOutlet, NumericOutletConfig};
 use kalmind_session::{
     Broadband, BroadbandOptions, ParticipantOptions, RhythmKind, Rhythms, RhythmsOptions, SpikeTimes,
 };
-use kalmind_types::{LslTime, Seconds, Velocity};
+use kalmind_types::{LslTime, SIMULATED_SOURCE, Seconds, Velocity};
 
 use crate::{
     commands::values::{microvolts, rate, strength},
     failure::{OrFail as _, Outcome},
-    running::session::SIMULATED_SOURCE,
 };
 
 /// Samples of a bin leave in so many chunks, as an amplifier sends them.

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, path::Path};
 use hdrhistogram::Histogram;
 use kalmind_filter::FitQuality;
 use kalmind_types::{
-    Event, EventBody, EventKind, FeatureLayout, LslTime, OutputState, Position, StreamHealth, TaskBlock,
+    Event, EventBody, EventKind, FeatureLayout, LslTime, OutputState, Position, SIMULATED_SOURCE,
+    StreamHealth, TaskBlock,
 };
 use serde_json::Value;
 
@@ -24,9 +25,6 @@ use crate::{
 
 /// The longest latency that is told apart, in microseconds.
 const LONGEST_US: u64 = 60_000_000;
-
-/// How the source of a simulated participant's stream begins.
-const SIMULATED_SOURCE: &str = "kalmind-participant-";
 
 /// One second of the session.
 #[derive(Clone, Copy, Debug, Default)]
@@ -132,6 +130,8 @@ pub(super) struct Facts {
     /// The file that this one goes on from, and what became of it.
     pub(super) continued: Option<(String, String)>,
     pub(super) summary: Option<Value>,
+    /// Whether the header of an input stream names a simulated participant: a recording that a kill cut has no summary.
+    simulated: bool,
     /// Why reading ended before the file did.
     pub(super) broken: Option<String>,
     task: Course,
@@ -189,6 +189,7 @@ pub(super) fn gather(path: &Path, host: &dyn Host) -> Result<Facts, ReadError> {
             }
         }
     }
+    facts.simulated = reader.is_simulated();
     (facts.states, facts.stale) = facts.course.times();
     facts.trials = facts.task.take_trials(LslTime(facts.end));
     for trial in &mut facts.trials {
@@ -239,6 +240,7 @@ impl Facts {
             missing_ticks: 0,
             continued: None,
             summary: None,
+            simulated: false,
             broken: None,
             task,
             task_time: TaskTime::default(),
@@ -252,11 +254,12 @@ impl Facts {
         (self.end - self.begin).max(0.0)
     }
 
-    /// Whether the signals were those of a simulated participant, as far as the recording's summary says it.
+    /// Whether the signals were those of a simulated participant, as the recording's streams or its summary say it.
     pub(super) fn is_simulated(&self) -> bool {
         let streams = self.summary.as_ref().and_then(|summary| summary["streams"].as_array());
         let source = |stream: &Value| stream["description"]["source_id"].as_str().map(str::to_owned);
-        streams.into_iter().flatten().filter_map(source).any(|source| source.starts_with(SIMULATED_SOURCE))
+        let mut sources = streams.into_iter().flatten().filter_map(source);
+        self.simulated || sources.any(|source| source.starts_with(SIMULATED_SOURCE))
     }
 
     /// What stands beside figures of a simulated participant.

@@ -25,18 +25,10 @@ pub(super) fn section(facts: &Facts) -> Markup {
     happenings.sort_by(|a, b| a.time.total_cmp(&b.time));
     let mut is_over = false;
     let shown = happenings.into_iter().take(LISTED).map(|happening| {
-        if let EventBody::Session(event) = &happening.body {
-            is_over = matches!(event.change, SessionChange::Ended { .. })
-                || (is_over && !matches!(event.change, SessionChange::Opened { .. }));
-        }
         vec![
             cell(number(happening.time - facts.begin, 2)),
             cell(kind(&happening.body)),
-            cell(if is_over && ends_run(&happening.body) {
-                "the run ended, and the cursor was stopped with it".to_owned()
-            } else {
-                sentence(&happening.body)
-            }),
+            cell(told(&happening.body, &mut is_over)),
         ]
     });
     let heads = ["time, s", "kind", "what happened"];
@@ -45,6 +37,18 @@ pub(super) fn section(facts: &Facts) -> Markup {
         (table("Blocks, operator, models, states and faults", &heads, &[1, 2], shown))
         @if more > 0 { p { "The recording holds " (Counted(more as u64, "event").to_string()) " more." } }
     }
+}
+
+/// An event as a sentence, after those before it: they leave behind whether the session is over.
+fn told(body: &EventBody, is_over: &mut bool) -> String {
+    if let EventBody::Session(event) = body {
+        *is_over = matches!(event.change, SessionChange::Ended { .. })
+            || (*is_over && !matches!(event.change, SessionChange::Opened { .. }));
+    }
+    if *is_over && ends_run(body) {
+        return "the run ended, and the cursor was stopped with it".to_owned();
+    }
+    sentence(body)
 }
 
 /// Whether it is the stop with which a run ends, which nobody pressed.
@@ -235,6 +239,21 @@ mod tests {
     fn the_stop_with_which_a_run_ends_is_told_from_one_that_somebody_pressed() {
         let of = |by: &str| EventBody::read(EventKind::Operator, json!({ "action": "stop", "by": by }));
         assert!(ends_run(&of("signal")) && !ends_run(&of("operator")) && !ends_run(&of("client")));
+    }
+
+    #[test]
+    fn a_signal_ends_a_run_that_is_over_and_stops_a_session_that_runs() {
+        let session =
+            |change| EventBody::Session(Box::new(SessionEvent { change, by: Actor::Daemon, operator: None }));
+        let stop = EventBody::read(EventKind::Operator, json!({ "action": "stop", "by": "signal" }));
+        let note = session(SessionChange::Note { text: "well".to_owned() });
+        let ended = session(SessionChange::Ended { why: "all blocks are over".to_owned() });
+        let opened = session(SessionChange::Opened { preset: "p".to_owned(), participant: None });
+        let mut is_over = false;
+        let said = [&stop, &ended, &note, &stop, &opened, &stop].map(|body| told(body, &mut is_over));
+        assert_eq!(said[3], "the run ended, and the cursor was stopped with it");
+        assert_eq!(said[0], said[5]);
+        assert!(said[5].starts_with("STOP by"), "{}", said[5]);
     }
 
     #[test]

@@ -208,6 +208,13 @@ fn a_block_in_which_the_decoder_moves_the_cursor_waits_for_stages_that_are_on_th
     let status = rig.session.status();
     assert_eq!((status.state, status.block), (SessionState::Resting, Some(1)));
     assert!(status.message.contains("come into force first"), "{status:?}");
+    rig.ask(SessionRequest::Pause).unwrap();
+    rig.seconds(0.1);
+    assert_eq!(rig.session.status().message, "paused by AB: press Continue to go on");
+    rig.ask(SessionRequest::Start).unwrap();
+    rig.session.say("the fit failed");
+    let message = rig.session.status().message;
+    assert!(message.starts_with("the fit failed; other stages of a stream come"), "{message}");
     rig.handle(SessionInput::StagesChanged).unwrap();
     rig.handle(SessionInput::StagesComing(false)).unwrap();
     rig.seconds(0.1);
@@ -311,6 +318,45 @@ fn a_stop_while_it_learns_or_between_blocks_is_gone_on_from_and_no_countdown_pas
     rig.ask(SessionRequest::Start).unwrap();
     rig.seconds(0.1);
     assert_eq!(rig.state(), SessionState::Running);
+}
+
+#[test]
+fn a_stop_while_it_fits_is_told_and_gone_on_from() {
+    let mut rig = Rig::new(vec![block(TaskBlock::OpenLoop, 5.0), block(TaskBlock::OpenLoop, 5.0)]);
+    rig.open();
+    rig.seconds(5.4);
+    assert_eq!(rig.state(), SessionState::Fitting);
+    assert!(refused(rig.ask(SessionRequest::Start)).contains("begins by itself"));
+    rig.state = OutputState::Hold;
+    rig.seconds(0.1);
+    let message = rig.session.status().message;
+    assert_eq!(message, "stopped: press Resume, then the session goes on once the decoder is fitted");
+    rig.is_slow = true;
+    rig.fit(Ok(model(1, false)));
+    // its model is on its way
+    rig.ask(SessionRequest::Start).unwrap();
+    assert_eq!((rig.state(), rig.state), (SessionState::Fitting, OutputState::Idle));
+    let id = rig.on_their_way.remove(0);
+    rig.handle(SessionInput::PutIn { model: id, result: Ok(()) }).unwrap();
+    rig.seconds(0.1);
+    assert_eq!((rig.state(), rig.session.status().block), (SessionState::Running, Some(1)));
+}
+
+#[test]
+fn a_rest_is_said_to_be_broken_off_only_where_the_signal_is_away() {
+    let mut rig = resting();
+    rig.seconds(1.0);
+    for (cause, is_away) in [
+        (Cause::InputNotFresh, true),
+        (Cause::InputUnsteady, true),
+        (Cause::DecoderFallsBack, false),
+        (Cause::VarianceUnlikeTraining, false),
+    ] {
+        (rig.state, rig.cause) = (OutputState::Stale, Some(cause));
+        rig.seconds(0.02);
+        let message = rig.session.status().message;
+        assert_eq!(message.contains("broken off"), is_away, "{cause:?}: {message}");
+    }
 }
 
 #[test]
