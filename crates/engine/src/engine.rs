@@ -18,15 +18,13 @@ use kalmind_types::{
     Seconds, TaskState, TickInput, TickOutput, WindowResults,
 };
 
+use self::models::{CATCH_UP, Models, Newcomer};
+use self::staged::Decoded;
 pub use self::{
     examined::{Examiner, SettlingStages},
     history::{BinFacts, History, HistoryRow},
     settings::EngineSettings,
     staged::StagedModel,
-};
-use self::{
-    models::{CATCH_UP, Models, Newcomer},
-    staged::Decoded,
 };
 use crate::{OutputStates, SampleSource, WindowError, WindowSettings, cursor::Cursor, freshness::Freshness};
 

@@ -17,6 +17,7 @@ mod findings;
 mod host;
 pub mod model;
 mod options;
+mod output_difference;
 mod recompute;
 pub mod recorded;
 pub mod recording;
