@@ -203,7 +203,8 @@ mod tests {
                 assert!(html.contains(&format!("<section id=\"{section}\"")), "{section}");
             }
             assert_eq!(html.contains("The recording is damaged"), is_torn);
-            assert_eq!(html.contains("The participant was simulated."), !is_torn, "the summary says it");
+            // the torn one has no summary: its stream says it
+            assert!(html.contains("The participant was simulated."), "torn: {is_torn}");
             assert!(is_torn || html.contains("by block, simulated participant"), "beside the figures");
             assert!(!html.contains("NaN") && html.len() < 1_000_000, "{}", html.len());
         }
