@@ -188,7 +188,10 @@ fn a_task_that_may_not_is_told_so_and_the_operator_resumes() {
     let (code, body) = daemon.http("POST", "/v1/events", Some(&resume()), true);
     assert!(code == 409 && body.contains("may_resume"), "{code} {body}");
     let reason = daemon.status()["reason"].clone();
-    assert!(reason.as_str().is_some_and(|reason| reason.contains("press Resume")), "{reason}");
+    assert!(
+        reason.as_str().is_some_and(|reason| reason.contains("waiting for the operator to continue")),
+        "{reason}"
+    );
     assert_eq!(daemon.http("POST", "/v1/control", Some(&json!({ "state": "control" })), true).0, 200);
     let told = state_event(&client, "control", becomes("control"));
     assert_eq!(told["data"]["message"], "resumed; control (requested by the operator)");
