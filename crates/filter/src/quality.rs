@@ -144,8 +144,7 @@ impl FitQuality {
             }
             AgainstChance::NotTested { why } => {
                 warnings.push(format!(
-                    "whether the decoder is better than chance was not tested: {why}; what it is worth shows in targets that are \
-                     acquired without help"
+                    "whether the decoder is better than chance was not tested: {why}; {what_to_do}"
                 ));
             }
         }

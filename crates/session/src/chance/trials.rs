@@ -4,7 +4,7 @@
 use core::ops::Range;
 
 use kalmind_filter::{TaskSample, TrainingData};
-use kalmind_types::{Counted, Position};
+use kalmind_types::Position;
 use nalgebra::DMatrix;
 use serde::{Deserialize, Serialize};
 
@@ -25,10 +25,7 @@ pub enum Untestable {
     )]
     NoTargets,
     /// Too few trials can be scored.
-    #[error(
-        "{} in which no decoder moved the cursor can be scored, too few to tell from chance: it takes at least {needed}",
-        Counted(*trials as u64, "trial")
-    )]
+    #[error("{trials} trials can be scored, too few to tell from chance: it takes at least {needed}")]
     TooFewTrials {
         /// Trials that can be scored.
         trials: usize,
