@@ -111,7 +111,9 @@ fn a_rest_fixes_thresholds_and_references_for_the_session_and_a_lost_stream_take
             || status["state"] == "paused"
     });
     // for longer than a rest may be without a signal
-    std::thread::sleep(std::time::Duration::from_millis(1500));
+    let now = || daemon.status()["clock"]["lsl"].as_f64().expect("a time");
+    let lost_at = now();
+    wait_until(&daemon, "a second and a half without a signal", |_| now() > lost_at + 1.5);
     outlet.disturb("go");
     let lost = wait_until(&daemon, "it stands still", |status| status["state"] == "paused");
     assert!(lost["message"].as_str().expect("words").contains("nothing was learnt from the rest"), "{lost}");
