@@ -30,7 +30,7 @@ impl SharedFloat {
 /// [`count_late`](Self::count_late) and [`count_dropped`](Self::count_dropped), read by anyone through
 /// [`status`](Self::status).
 ///
-/// Numbers are atomics (one relaxed access each, fit for the tick thread); texts stand behind mutexes that only
+/// Numbers are atomics (one access each, fit for the tick thread); texts stand behind mutexes that only
 /// acquisition and readers of [`status`](Self::status) take.
 #[derive(Debug)]
 pub struct StreamMonitor {
@@ -127,19 +127,22 @@ impl StreamMonitor {
         self.late.fetch_add(samples, Ordering::Relaxed);
     }
 
-    /// Counts samples that were delivered in a block and then not used (before the first bin). For the tick thread.
+    /// Counts samples that were received and then not used: in a block before the first bin, a text that nobody took. For
+    /// the tick thread as well.
     pub fn count_dropped(&self, samples: u64) {
         self.dropped.fetch_add(samples, Ordering::Relaxed);
     }
 
-    /// The counters now. Each is exact; together they may be a pull apart.
+    /// The counters now. Each is exact; together they may be a pull apart, but of what is counted as received, losses of
+    /// the same pull are counted too.
     #[must_use]
     pub fn counts(&self) -> StreamCounts {
+        let received = self.received.load(Ordering::Acquire);
         StreamCounts {
+            received,
             dropped: self.dropped.load(Ordering::Relaxed),
             late: self.late.load(Ordering::Relaxed),
             missing: self.missing.load(Ordering::Relaxed),
-            received: self.received.load(Ordering::Relaxed),
             reconnects: u64::from(self.connections.load(Ordering::Relaxed).saturating_sub(1)),
             overflows: self.overflows.load(Ordering::Relaxed),
         }
@@ -260,13 +263,13 @@ impl StreamMonitor {
     }
 
     pub(crate) fn count_received(&self, samples: u64, dropped: u64, missing: u64) {
-        self.received.fetch_add(samples, Ordering::Relaxed);
         if dropped > 0 {
             self.dropped.fetch_add(dropped, Ordering::Relaxed);
         }
         if missing > 0 {
             self.missing.fetch_add(missing, Ordering::Relaxed);
         }
+        self.received.fetch_add(samples, Ordering::Release);
     }
 
     /// Counts a connection; how often the stream was connected *anew* before.

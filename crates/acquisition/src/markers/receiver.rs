@@ -273,13 +273,11 @@ impl Receiver {
         }
     }
 
-    /// `false` when nobody listens any more.
+    /// `false` when nobody listens any more. Whoever has a text finds it counted.
     fn pass_on(&mut self, texts: Vec<String>, stamp: StreamTime, time: LslTime, is_number: bool) -> bool {
-        let mut dropped = 0;
-        let Some(sink) = &self.sink else {
-            self.monitor.count_received(1, 0, 0);
-            return true;
-        };
+        self.monitor.count_received(1, 0, 0);
+        let Some(sink) = &self.sink else { return true };
+        let mut is_dropped = false;
         for text in texts.into_iter().filter(|text| !text.is_empty()) {
             let marker = Marker { time, stamp, text, is_number, stream: Arc::clone(&self.key) };
             match sink.send_timeout(marker, room_within(self.sink_is_full)) {
@@ -289,12 +287,12 @@ impl Receiver {
                         tracing::error!(stream = %self.key, "markers are dropped: they are not read fast enough");
                     }
                     self.sink_is_full = true;
-                    dropped = 1;
+                    is_dropped = true;
                 }
                 Err(SendTimeoutError::Disconnected(_)) => return false,
             }
         }
-        self.monitor.count_received(1, dropped, 0);
+        self.monitor.count_dropped(u64::from(is_dropped));
         true
     }
 }
