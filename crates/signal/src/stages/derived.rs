@@ -326,19 +326,21 @@ impl DerivedStream {
                 && let Some(row) = rows.next()
             {
                 let (values, invalid) = self.input.push(Mark { index, held: 0, generation: 0 });
-                let kept = self.kept.iter_mut().zip(&mut self.made_up);
-                let written = values.iter_mut().zip(&mut *invalid);
-                let mut nonfinite: u64 = 0;
-                for ((given, (kept, made_up)), (value, invalid)) in row.iter().zip(kept).zip(written) {
-                    let given = to_f64(given);
+                for ((given, value), invalid) in row.iter().zip(&mut *values).zip(&mut *invalid) {
+                    *value = to_f64(given);
                     // also false for what is no number
-                    let usable = given.abs() <= LARGEST;
-                    *kept = if usable { given } else { *kept };
-                    *value = *kept;
-                    *made_up = !usable;
+                    let usable = value.abs() <= LARGEST;
                     *invalid = !usable;
-                    nonfinite = nonfinite.saturating_add(u64::from(!usable));
                 }
+                let nonfinite = invalid.iter().filter(|invalid| **invalid).count() as u64;
+                if nonfinite > 0 {
+                    let values = values.iter_mut().zip(&self.kept).zip(&*invalid);
+                    for ((value, kept), _) in values.filter(|(_, invalid)| **invalid) {
+                        *value = *kept;
+                    }
+                }
+                self.kept.copy_from_slice(values);
+                self.made_up.copy_from_slice(invalid);
                 if let Some(health) = &mut self.health {
                     health.take(values, invalid);
                 }

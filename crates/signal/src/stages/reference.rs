@@ -112,7 +112,7 @@ enum Plan {
     /// Each less the weighted sum of the others that are valid.
     Regression(Vec<Block>),
     /// Weighted sums, which need all that have a weight.
-    Matrix(Block),
+    Matrix(Box<Block>),
 }
 
 /// The references.
@@ -223,7 +223,7 @@ impl StageKind for Reference {
                 }
                 warning = left_out(&settings.excluded, weights, is_in);
                 let weight = |from: usize, to| if is_in(&from) { weight_of(weights, from, to) } else { 0.0 };
-                Plan::Matrix(block(0..channels, 0..weights.len(), weight))
+                Plan::Matrix(Box::new(block(0..channels, 0..weights.len(), weight)))
             }
         };
         Ok(Self {
@@ -337,7 +337,6 @@ impl Stage for Reference {
     fn process(&mut self, input: &Rows, output: &mut Rows) {
         let Self { plan, excluded, left_out, lost, .. } = self;
         let is_excluded = |channel: usize| excluded.get(channel).copied().unwrap_or(true);
-        let is_left_out = |channel: usize| left_out.get(channel).copied().unwrap_or(false);
         let is_bad = |row: &Row<'_>, channel: usize| {
             row.invalid.get(channel).copied().unwrap_or(true) || is_excluded(channel)
         };
@@ -379,9 +378,11 @@ impl Stage for Reference {
                         let (_, invalid) = output.push_like(*row);
                         mark_excluded(invalid, excluded);
                     }
-                    let values = output.newest_values(together.iter().flatten().count());
+                    let (values, invalid) = output.newest(together.iter().flatten().count());
+                    let mut invalid = invalid.chunks_exact(width.max(1));
+                    let summed = together.map(|row| Some((row?.values, invalid.next()?)));
                     for block in &mut *blocks {
-                        block.sum(&together, |row, from| !is_bad(row, from), values, width);
+                        block.sum(summed, values, width);
                     }
                 }
             }
@@ -403,8 +404,8 @@ impl Stage for Reference {
                             *invalid |= *lost;
                         }
                     }
-                    let values = output.newest_values(together.iter().flatten().count());
-                    block.sum(&together, |_, from| !is_left_out(from), values, width);
+                    let (values, _) = output.newest(together.iter().flatten().count());
+                    block.sum(together.map(|row| Some((row?.values, &**left_out))), values, width);
                 }
             }
         }

@@ -100,10 +100,10 @@ impl Rows {
         (self.values.get_mut(first..).unwrap_or_default(), self.invalid.get_mut(first..).unwrap_or_default())
     }
 
-    /// The values of the newest rows, one row after the other.
-    pub fn newest_values(&mut self, rows: usize) -> &mut [f64] {
+    /// The values of the newest rows, one row after the other, and which of them are not valid.
+    pub fn newest(&mut self, rows: usize) -> (&mut [f64], &mut [bool]) {
         let first = self.values.len().saturating_sub(rows.saturating_mul(self.channels));
-        self.values.get_mut(first..).unwrap_or_default()
+        (self.values.get_mut(first..).unwrap_or_default(), self.invalid.get_mut(first..).unwrap_or_default())
     }
 
     /// Puts the first `rows` rows away, and the rest in front.

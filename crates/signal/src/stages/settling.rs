@@ -7,12 +7,14 @@ use super::state::{StateError, StateReader, StateWriter};
 pub struct Settling {
     rows: u64,
     left: Vec<u64>,
+    /// Whether every channel has settled, so that there is nothing to count.
+    is_settled: bool,
 }
 
 impl Settling {
     /// For a filter that has forgotten a value after `rows` rows. Settled at first.
     pub fn new(channels: usize, rows: u64) -> Self {
-        Self { rows, left: vec![0; channels] }
+        Self { rows, left: vec![0; channels], is_settled: true }
     }
 
     /// Rows after which a value is forgotten.
@@ -23,21 +25,28 @@ impl Settling {
     /// The filter was started anew, on nothing but a guess: no channel is valid until it has settled.
     pub fn restart(&mut self) {
         self.left.fill(self.rows);
+        self.is_settled = false;
     }
 
     /// The filter was started from nothing that would have to be forgotten.
     pub fn settled(&mut self) {
         self.left.fill(0);
+        self.is_settled = true;
     }
 
     /// One row on: what is not valid in the input is not in the output, until it is forgotten.
     pub fn step(&mut self, invalid: &mut [bool]) {
+        if self.is_settled && !invalid.iter().fold(false, |any, invalid| any | invalid) {
+            return;
+        }
+        self.is_settled = true;
         for (left, invalid) in self.left.iter_mut().zip(invalid) {
             if *invalid {
                 *left = self.rows.saturating_add(1);
             }
             *invalid = *left > 0;
             *left = left.saturating_sub(1);
+            self.is_settled &= *left == 0;
         }
     }
 
@@ -61,6 +70,7 @@ impl Settling {
         for left in &mut self.left {
             *left = state.whole()?;
         }
+        self.is_settled = false;
         Ok(())
     }
 }

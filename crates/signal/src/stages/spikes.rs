@@ -6,6 +6,7 @@ use super::rows::Rows;
 use super::settling::Settling;
 use super::stage::{Signal, Stage, StageError, StageKind};
 use super::state::{StateError, StateReader, StateWriter};
+use super::wide::compiled_wide;
 use super::windows::{LONGEST_MS, Place, Windows};
 
 /// What counts as a spike.
@@ -49,9 +50,13 @@ pub(super) struct Spikes {
     sign: f64,
     /// What a value has to be below, once it was given its sign.
     thresholds: Vec<f64>,
-    /// Of each channel: whether its last value was below, and rows until it may spike again.
+    /// Rows since the beginning, or since it went on from a checkpoint.
+    row: u64,
+    /// Of each channel: whether its last value was below, whether this one is and the last was not, and the first row at which
+    /// it may spike again.
     is_below: Vec<bool>,
-    left: Vec<u64>,
+    crosses: Vec<bool>,
+    free_at: Vec<u64>,
     /// The row that is worked on: which of its values are not valid.
     invalid_row: Vec<bool>,
     /// Of the window: spikes, squares, and what was not valid.
@@ -103,8 +108,10 @@ impl StageKind for Spikes {
             refractory,
             sign: -multiple.signum(),
             thresholds: all.map(|scale| -multiple.abs() * scale).collect(),
+            row: 0,
             is_below: vec![true; channels],
-            left: vec![0; channels],
+            crosses: vec![false; channels],
+            free_at: vec![0; channels],
             invalid_row: vec![false; channels],
             counts: vec![0.0; channels],
             squares: vec![0.0; if *power { channels } else { 0 }],
@@ -130,21 +137,20 @@ impl StageKind for Spikes {
 
 impl Spikes {
     fn count(&mut self, values: &[f64]) {
-        let (sign, refractory) = (self.sign, self.refractory);
-        let state = self.is_below.iter_mut().zip(&mut self.left).zip(&mut self.counts);
-        let row = values.iter().zip(&self.thresholds).zip(&self.invalid_row);
-        for (((value, threshold), invalid), ((was_below, left), count)) in row.zip(state) {
-            *left = left.saturating_sub(1);
-            let is_below = sign * value < *threshold;
-            if is_below && !*was_below && *left == 0 && !*invalid {
-                *count += 1.0;
-                *left = refractory;
+        self.row = self.row.saturating_add(1);
+        crossings(self.sign, values, &self.thresholds, &mut self.is_below, &mut self.crosses);
+        // few rows have one
+        if self.crosses.iter().fold(false, |any, crosses| any | crosses) {
+            let state = self.counts.iter_mut().zip(&mut self.free_at);
+            let crosses = self.crosses.iter().zip(&self.invalid_row);
+            for ((count, free_at), (crosses, invalid)) in state.zip(crosses) {
+                if *crosses && !*invalid && self.row >= *free_at {
+                    *count += 1.0;
+                    *free_at = self.row.saturating_add(self.refractory);
+                }
             }
-            *was_below = is_below;
         }
-        for (square, value) in self.squares.iter_mut().zip(values) {
-            *square += value * value;
-        }
+        add_squares(values, &mut self.squares);
     }
 
     fn clear(&mut self) {
@@ -176,7 +182,7 @@ impl Stage for Spikes {
         self.settling.restart();
         // what is below at first has not come from above
         self.is_below.fill(true);
-        self.left.fill(0);
+        self.free_at.fill(0);
         self.clear();
     }
 
@@ -209,7 +215,7 @@ impl Stage for Spikes {
     }
 
     fn state_bytes(&self) -> usize {
-        let numbers = [self.left.len(), self.counts.len(), self.squares.len()];
+        let numbers = [self.free_at.len(), self.counts.len(), self.squares.len()];
         let numbers = numbers.iter().fold(0_usize, |sum, length| sum.saturating_add(*length));
         let flags = self.is_below.len().saturating_add(self.invalid.len());
         numbers
@@ -222,8 +228,8 @@ impl Stage for Spikes {
     fn save(&self, state: &mut StateWriter<'_>) {
         self.windows.save(state);
         self.settling.save(state);
-        for left in &self.left {
-            state.whole(*left);
+        for free_at in &self.free_at {
+            state.whole(free_at.saturating_sub(self.row));
         }
         state.numbers(&self.counts);
         state.numbers(&self.squares);
@@ -234,12 +240,42 @@ impl Stage for Spikes {
     fn load(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
         self.windows.load(state)?;
         self.settling.load(state)?;
-        for left in &mut self.left {
-            *left = state.whole()?;
+        self.row = 0;
+        for free_at in &mut self.free_at {
+            *free_at = state.whole()?;
         }
         state.numbers(&mut self.counts)?;
         state.numbers(&mut self.squares)?;
         state.flags(&mut self.is_below)?;
         state.flags(&mut self.invalid)
+    }
+}
+
+compiled_wide! {
+    /// Where a value is below its threshold, once it was given its sign, and the value before was not.
+    fn crossings(sign: f64, values: &[f64], thresholds: &[f64], is_below: &mut [bool], crosses: &mut [bool]) = crossings_loop
+}
+
+#[expect(clippy::inline_always, reason = "it is compiled for each processor where it is called")]
+#[inline(always)]
+fn crossings_loop(sign: f64, values: &[f64], thresholds: &[f64], is_below: &mut [bool], crosses: &mut [bool]) {
+    let state = is_below.iter_mut().zip(crosses);
+    for ((value, threshold), (was_below, crosses)) in values.iter().zip(thresholds).zip(state) {
+        let is_below = sign * value < *threshold;
+        *crosses = is_below && !*was_below;
+        *was_below = is_below;
+    }
+}
+
+compiled_wide! {
+    /// Adds the square of each value.
+    fn add_squares(values: &[f64], squares: &mut [f64]) = add_squares_loop
+}
+
+#[expect(clippy::inline_always, reason = "it is compiled for each processor where it is called")]
+#[inline(always)]
+fn add_squares_loop(values: &[f64], squares: &mut [f64]) {
+    for (square, value) in squares.iter_mut().zip(values) {
+        *square += value * value;
     }
 }

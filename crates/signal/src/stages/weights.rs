@@ -1,9 +1,10 @@
 //! Weights by which outputs are sums of inputs.
 
+use core::ops::Range;
+
 use kalmind_types::Counted;
 
 use super::channels::ChannelName;
-use super::rows::Row;
 use super::stage::StageError;
 use super::wide::compiled_wide;
 
@@ -15,17 +16,22 @@ pub(super) const TOGETHER: usize = 4;
 /// A dense block of weights.
 #[derive(Clone, Debug)]
 pub(super) struct Block {
-    inputs: Vec<usize>,
-    outputs: Vec<usize>,
+    /// Runs of inputs, and of outputs.
+    inputs: Vec<Range<usize>>,
+    outputs: Vec<Range<usize>>,
+    width: usize,
     /// For each input, its weight in each output.
     pub(super) columns: Vec<f64>,
     /// The same for one tile of outputs after the other, the last filled up with zeros.
     tiles: Vec<[f64; TILE]>,
-    /// Of each input, what it gives in each of the rows.
-    given: Vec<[f64; TOGETHER]>,
-    /// Of each tile, the sums of each of the rows.
-    sums: Vec<[[f64; TILE]; TOGETHER]>,
+    /// Of each of the rows, what each input gives.
+    given: [Vec<f64>; TOGETHER],
+    /// Of each of the rows, the sums of each tile.
+    sums: [Vec<f64>; TOGETHER],
 }
+
+/// A row to be summed: its values, and which of them do not count.
+pub(super) type Summed<'a> = (&'a [f64], &'a [bool]);
 
 /// A block of these weights.
 pub(super) fn block(
@@ -43,12 +49,19 @@ pub(super) fn block(
     let tiles = tiles.flat_map(|tile| inputs.iter().map(|from| of_tile(*from, tile)).collect::<Vec<_>>());
     Block {
         tiles: tiles.collect(),
-        given: vec![[0.0; TOGETHER]; inputs.len()],
-        sums: vec![[[0.0; TILE]; TOGETHER]; outputs.len().div_ceil(TILE)],
+        given: core::array::from_fn(|_| vec![0.0; inputs.len()]),
+        sums: core::array::from_fn(|_| vec![0.0; outputs.len().next_multiple_of(TILE)]),
         columns,
-        inputs,
-        outputs,
+        width: outputs.len(),
+        inputs: runs(&inputs),
+        outputs: runs(&outputs),
     }
+}
+
+/// The numbers as runs of numbers that follow each other, in their order.
+fn runs(numbers: &[usize]) -> Vec<Range<usize>> {
+    let runs = numbers.chunk_by(|number, next| number.checked_add(1) == Some(*next));
+    runs.filter_map(|run| Some(*run.first()?..run.last()?.saturating_add(1))).collect()
 }
 
 /// What there is to say of excluded channels that sums have weights for.
@@ -84,32 +97,34 @@ pub(super) fn weight_of(weights: &[Vec<f64>], from: usize, to: usize) -> f64 {
 impl Block {
     /// How many outputs there are.
     pub(super) fn width(&self) -> usize {
-        self.outputs.len()
+        self.width
     }
 
     /// The weighted sums of the inputs that count in each of a few rows, in the order of the inputs, written to the block's
     /// outputs in these rows of `width` values each.
-    pub(super) fn sum(
-        &mut self,
-        rows: &[Option<Row<'_>>; TOGETHER],
-        counts: impl Fn(&Row<'_>, usize) -> bool,
-        values: &mut [f64],
-        width: usize,
-    ) {
-        for (from, given) in self.inputs.iter().zip(&mut self.given) {
-            for (given, row) in given.iter_mut().zip(rows) {
-                let value = row.as_ref().and_then(|row| row.values.get(*from).filter(|_| counts(row, *from)));
-                *given = value.copied().unwrap_or(0.0);
+    pub(super) fn sum(&mut self, rows: [Option<Summed<'_>>; TOGETHER], values: &mut [f64], width: usize) {
+        for (given, row) in self.given.iter_mut().zip(rows) {
+            let (values, left_out) = row.unwrap_or_default();
+            let mut given = given.as_mut_slice();
+            for run in &self.inputs {
+                let (of_run, rest) = given.split_at_mut(run.len().min(given.len()));
+                let values = values.get(run.clone()).unwrap_or_default();
+                let left_out = left_out.get(run.clone()).unwrap_or_default();
+                for ((given, value), is_left_out) in of_run.iter_mut().zip(values).zip(left_out) {
+                    *given = if *is_left_out { 0.0 } else { *value };
+                }
+                given = rest;
             }
         }
         weighted(&self.tiles, &self.given, &mut self.sums);
-        for (row, values) in values.chunks_exact_mut(width.max(1)).enumerate() {
-            for (tile, sums) in self.outputs.chunks(TILE).zip(&self.sums) {
-                for (to, sum) in tile.iter().zip(sums.get(row).into_iter().flatten()) {
-                    if let Some(value) = values.get_mut(*to) {
-                        *value = *sum;
-                    }
+        for (values, sums) in values.chunks_exact_mut(width.max(1)).zip(&self.sums) {
+            let mut sums = sums.as_slice();
+            for run in &self.outputs {
+                let (of_run, rest) = sums.split_at(run.len().min(sums.len()));
+                if let Some(values) = values.get_mut(run.clone()) {
+                    values.copy_from_slice(of_run);
                 }
+                sums = rest;
             }
         }
     }
@@ -129,21 +144,27 @@ impl Block {
 
 compiled_wide! {
     /// The sums of each tile.
-    fn weighted(tiles: &[[f64; TILE]], given: &[[f64; TOGETHER]], sums: &mut [[[f64; TILE]; TOGETHER]]) = weighted_loops
+    fn weighted(tiles: &[[f64; TILE]], given: &[Vec<f64>; TOGETHER], sums: &mut [Vec<f64>; TOGETHER]) = weighted_loops
 }
 
 #[expect(clippy::inline_always, reason = "it is compiled for each processor where it is called")]
 #[inline(always)]
-fn weighted_loops(tiles: &[[f64; TILE]], given: &[[f64; TOGETHER]], sums: &mut [[[f64; TILE]; TOGETHER]]) {
-    for (tile, sums) in tiles.chunks_exact(given.len().max(1)).zip(sums) {
+fn weighted_loops(tiles: &[[f64; TILE]], given: &[Vec<f64>; TOGETHER], sums: &mut [Vec<f64>; TOGETHER]) {
+    let [first, second, third, fourth] = given;
+    for (at, tile) in tiles.chunks_exact(first.len().max(1)).enumerate() {
         let mut of_tile = [[0.0; TILE]; TOGETHER];
-        for (weights, given) in tile.iter().zip(given) {
-            for (sums, given) in of_tile.iter_mut().zip(given) {
+        let given = first.iter().zip(second).zip(third.iter().zip(fourth));
+        for (weights, ((first, second), (third, fourth))) in tile.iter().zip(given) {
+            for (sums, given) in of_tile.iter_mut().zip([first, second, third, fourth]) {
                 for (sum, weight) in sums.iter_mut().zip(weights) {
                     *sum += weight * given;
                 }
             }
         }
-        *sums = of_tile;
+        for (sums, of_tile) in sums.iter_mut().zip(of_tile) {
+            if let Some(sums) = sums.as_chunks_mut().0.get_mut(at) {
+                *sums = of_tile;
+            }
+        }
     }
 }
