@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What broadband costs: 96 channels at 30 kHz through the chain of config/intracortical-broadband.toml.
+"""What broadband costs: 96 channels at 30 kHz through a band-pass, a regression reference, spikes and powers.
 
     KALMIND=target/release/kalmind benches/signals/cost.py file [--seconds 20]     # `kalmind features`, one thread
     KALMIND=target/release/kalmind benches/signals/cost.py live [--seconds 120] [--patient]    # `kalmind run`, fed by pylsl in chunks of 1 ms
@@ -26,8 +26,10 @@ NAME = "signals-broadband"
 STAGES = [
     'stage = "blank", saturation = 8000, blank_ms = 2',
     'stage = "filter", kind = "band_pass", hz = [250, 5000], order = {order}',
-    'stage = "reference", kind = "common_average", arrays = [[0, 96]]',
-    'stage = "spikes", scales = [10], multiple = -4.5, refractory_ms = 1',
+    # as a ridge regression would have them: small, and none for a channel itself
+    'stage = "reference", kind = "regression", arrays = [[0, 96]], weights = '
+    + str([[0.0 if to == of else (to * 31 + of * 17) % 13 / 13 / 96 for of in range(CHANNELS)] for to in range(CHANNELS)]),
+    'stage = "spikes", scales = [10], multiple = -4.5, refractory_ms = 1, power = true',
 ]
 SOURCE = """
 import sys, time, numpy, pylsl
@@ -133,7 +135,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["file", "live"])
     parser.add_argument("--seconds", type=int)
-    parser.add_argument("--order", type=int, default=3, help="of the band-pass")
+    parser.add_argument("--order", type=int, default=2, help="of the band-pass")
     parser.add_argument("--only", nargs="*", default=["bare", "chain", "chain, recorded raw"])
     parser.add_argument("--patient", action="store_true", help="late samples are used, not dropped: for a machine that is busy otherwise")
     parser.add_argument("--json", type=pathlib.Path)

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use kalmind_filter::Model;
 use kalmind_fitting::FitReport;
+use kalmind_types::{FeatureLayout, StreamFeatures};
 
 /// Candidates that people are shown, best first.
 const SHOWN: usize = 10;
@@ -111,6 +112,18 @@ pub fn runs_with(model: &Model) -> String {
     format!("{}; bins of {} ms; intent {}", streams.join("; "), rounded(model.bin_ms), components.join(", "))
 }
 
+/// The features that the decoder is given, by name, or by place where they have none; `None` where it is given all.
+#[must_use]
+pub fn selected(model: &Model) -> Option<Vec<String>> {
+    Some(named(model.reduction.as_ref()?.selected.as_ref()?, &model.streams))
+}
+
+fn named(places: &[usize], streams: &[StreamFeatures]) -> Vec<String> {
+    let names = FeatureLayout::new(streams).ok().and_then(|layout| layout.all_names());
+    let name = |place: &usize| names.as_ref().and_then(|names| names.get(*place).cloned());
+    places.iter().map(|place| name(place).unwrap_or_else(|| place.to_string())).collect()
+}
+
 /// A width that was read off stamps, as people write it.
 #[must_use]
 pub fn rounded(bin_ms: f64) -> f64 {
@@ -119,7 +132,16 @@ pub fn rounded(bin_ms: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use kalmind_types::Binning;
+
     use super::*;
+
+    #[test]
+    fn selected_features_are_named_where_they_have_names() {
+        let of = |labels| named(&[0, 2], &[StreamFeatures::of_channels(Binning::Sum, 3, labels)]);
+        assert_eq!(of(None), ["0", "2"]);
+        assert_eq!(of(Some(["C3", "Cz", "C4"].map(String::from).into())), ["C3", "C4"]);
+    }
 
     #[test]
     fn hyperparameters_read_like_options() {

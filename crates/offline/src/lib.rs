@@ -31,7 +31,7 @@ pub mod tables;
 
 pub use calibration_fit::{CalibrationFit, CalibrationFitError, fit_calibration, fit_sessions};
 pub use evaluation::Evaluation;
-pub use findings::{findings, plain, rounded, runs_with};
+pub use findings::{findings, plain, rounded, runs_with, selected};
 pub use host::{Host, Quiet};
 pub use options::{Decoders, Division, EvaluateOptions, ExportOptions, LiveSettings, Stamps, TableOptions};
 pub use recompute::{RecomputeError, Recomputed, Resumed, recompute};

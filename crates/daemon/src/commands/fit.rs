@@ -7,10 +7,10 @@ use std::{
 
 use clap::Args;
 use kalmind_acquisition::clock;
-use kalmind_filter::DecoderSpec;
-use kalmind_fitting::{Budget, FitSettings};
+use kalmind_filter::{DecoderSpec, Model};
+use kalmind_fitting::{Budget, FitReport, FitSettings};
 use kalmind_offline::{
-    FitOptions, TableFit, findings, fit_sessions, fit_tables, named_components, rounded, runs_with,
+    FitOptions, TableFit, findings, fit_sessions, fit_tables, named_components, rounded, runs_with, selected,
     sources::{gather_sessions, read_rows, sources},
     tables::require_other_file,
 };
@@ -157,6 +157,7 @@ fn run(arguments: &FitArguments) -> Outcome<()> {
             "model": arguments.output, "sha256": id.to_hex(), "decoder": spec.to_string(),
             "rows": [rows.start, rows.end], "bin_ms": model.bin_ms, "fit_seconds": seconds, "report": fitted.report,
             "chosen": fitted.report.chosen(), "remarks": remarks, "runs_with": runs_with(&model),
+            "selected": selected(&model),
         });
         if let Some(files) = several {
             report["recordings"] = files.into();
@@ -176,7 +177,7 @@ fn run(arguments: &FitArguments) -> Outcome<()> {
         )
         .or_work()?;
         writeln!(out, "{:<10} {}", "runs with", runs_with(&model)).or_work()?;
-        write!(out, "{}", findings(&fitted.report)).or_work()?;
+        say_found(&mut out, &fitted.report, &model)?;
     }
     for warning in &fitted.report.warnings {
         tracing::warn!("{warning}");
@@ -231,6 +232,7 @@ fn run_sessions(arguments: &FitArguments, spec: &DecoderSpec) -> Outcome<()> {
         let mut report = json!({
             "model": arguments.output, "sha256": id.to_hex(), "decoder": spec.to_string(), "blocks": gathered.blocks, "train_bins": fitted.rows, "bin_ms": session.bin_ms,
             "fit_seconds": seconds, "report": fitted.report, "chosen": fitted.report.chosen(),
+            "selected": selected(&fitted.model.model),
         });
         if gathered.left_out > 0 {
             report["left_out_bins"] = json!(gathered.left_out);
@@ -251,11 +253,19 @@ fn run_sessions(arguments: &FitArguments, spec: &DecoderSpec) -> Outcome<()> {
         id.to_hex()
     )
     .or_work()?;
-    write!(out, "{}", findings(&fitted.report)).or_work()?;
+    say_found(&mut out, &fitted.report, &fitted.model.model)?;
     for warning in &fitted.report.warnings {
         tracing::warn!("{warning}");
     }
     Ok(())
+}
+
+/// What the fit found, and which features its model takes.
+fn say_found(out: &mut impl std::io::Write, report: &FitReport, model: &Model) -> Outcome<()> {
+    if let Some(names) = selected(model) {
+        writeln!(out, "{:<10} {}", "selected", names.join(", ")).or_work()?;
+    }
+    write!(out, "{}", findings(report)).or_work()
 }
 
 fn binning(text: &str) -> anyhow::Result<Binning> {
