@@ -8,8 +8,8 @@ use std::{
 
 use flate2::read::MultiGzDecoder;
 
-/// How much is read at once.
-const BUFFER: usize = 1 << 20;
+/// How much is read at once; more where more is asked for. No more, so that samples which are passed over are not read.
+const BUFFER: usize = 1 << 14;
 /// The most bytes that are unpacked: they are held in memory.
 const MAX_UNPACKED: u64 = 4 << 30;
 
@@ -98,6 +98,13 @@ impl Seek for Source {
         match self {
             Self::File(file) => file.seek(to),
             Self::Unpacked { bytes, .. } => bytes.seek(to),
+        }
+    }
+
+    fn seek_relative(&mut self, distance: i64) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.seek_relative(distance),
+            Self::Unpacked { bytes, .. } => bytes.seek_relative(distance),
         }
     }
 }
