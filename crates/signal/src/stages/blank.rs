@@ -121,22 +121,25 @@ impl Stage for Blank {
                 .and_then(|trigger| row.values.get(trigger))
                 .is_some_and(|value| *value > self.trigger_above);
             let (values, invalid) = output.push(row.mark);
-            let given = row.values.iter().zip(row.invalid).enumerate();
-            let given = given.filter(|(channel, _)| Some(*channel) != self.trigger).map(|(_, given)| given);
-            for ((value, invalid), (given, was_invalid)) in values.iter_mut().zip(invalid.iter_mut()).zip(given) {
-                *value = *given;
-                *invalid = *was_invalid || is_triggered || given.abs() >= self.saturation;
+            copy_without(self.trigger, row.values, values);
+            copy_without(self.trigger, row.invalid, invalid);
+            for (value, invalid) in values.iter().zip(invalid.iter_mut()) {
+                *invalid |= is_triggered || value.abs() >= self.saturation;
             }
             if core::mem::take(&mut self.is_new) {
                 self.kept.copy_from_slice(values);
             }
             self.settling.step(invalid);
-            for ((value, invalid), kept) in values.iter_mut().zip(invalid).zip(&mut self.kept) {
-                if *invalid {
-                    *value = *kept;
-                } else {
-                    *kept = *value;
+            if invalid.iter().fold(false, |any, invalid| any | invalid) {
+                for ((value, invalid), kept) in values.iter_mut().zip(invalid).zip(&mut self.kept) {
+                    if *invalid {
+                        *value = *kept;
+                    } else {
+                        *kept = *value;
+                    }
                 }
+            } else {
+                self.kept.copy_from_slice(values);
             }
         }
     }
@@ -156,5 +159,15 @@ impl Stage for Blank {
         self.is_new = state.whole()? != 0;
         self.settling.load(state)?;
         state.numbers(&mut self.kept)
+    }
+}
+
+/// Copies what a row has of each channel, but of the trigger.
+fn copy_without<T: Copy>(trigger: Option<usize>, row: &[T], output: &mut [T]) {
+    let (before, behind) = row.split_at(trigger.unwrap_or(row.len()).min(row.len()));
+    let (to_before, to_behind) = output.split_at_mut(before.len().min(output.len()));
+    to_before.copy_from_slice(before);
+    for (to, from) in to_behind.iter_mut().zip(behind.iter().skip(1)) {
+        *to = *from;
     }
 }
