@@ -2,7 +2,7 @@
 """What broadband costs: 96 channels at 30 kHz through a band-pass, a regression reference, spikes and powers.
 
     KALMIND=target/release/kalmind benches/signals/cost.py file [--seconds 20]     # `kalmind features`, one thread
-    KALMIND=target/release/kalmind benches/signals/cost.py live [--seconds 120] [--patient]    # `kalmind run`, fed by pylsl in chunks of 1 ms
+    KALMIND=target/release/kalmind benches/signals/cost.py live [--seconds 120] [--chunk-ms 1] [--patient]    # `kalmind run`, fed by pylsl
 
 `live` runs three times: without stages, with the chain and no recording, and with the chain and the stream recorded as it is
 received. Processor time is that of the daemon's threads, from 10 s after the first sample on. Latency is the daemon's own ledger.
@@ -33,7 +33,7 @@ STAGES = [
 ]
 SOURCE = """
 import sys, time, numpy, pylsl
-channels, rate, chunk, seconds = 96, 30000, 30, float(sys.argv[1])
+channels, rate, seconds, chunk = 96, 30000, float(sys.argv[1]), int(sys.argv[2])
 random = numpy.random.default_rng(1)
 rows = (10 * random.standard_normal((rate, channels))).astype(numpy.float32)
 for _ in range(10 * channels):
@@ -86,7 +86,7 @@ def of_file(seconds, order):
     return told
 
 
-def live(seconds, order, which, patient):
+def live(seconds, order, which, patient, chunk_ms):
     stages = [stage.replace("{order}", str(order)) for stage in STAGES]
     told = []
     for name in which:
@@ -98,7 +98,7 @@ def live(seconds, order, which, patient):
             configure(configuration, [] if name == "bare" else stages, more=more)
             configuration.write_text(configuration.read_text().replace('type = "Broadband"', f'name = "{NAME}"' + ("\nbacklog_ms = 10000\nstall_ms = 10000" if patient else "")))
             source = subprocess.Popen(
-                [sys.executable, "-c", SOURCE, str(seconds)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=network.environment()
+                [sys.executable, "-c", SOURCE, str(seconds), str(RATE // 1000 * chunk_ms)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=network.environment()
             )
             record = folder / "live.xdf" if name == "chain, recorded raw" else None
             daemon = Daemon(configuration, record=record)
@@ -114,7 +114,7 @@ def live(seconds, order, which, patient):
             stream = summary["streams"][0]
             shares = {key: 100 * (after[key] - threads.get(key, 0.0)) / taken for key in after}
             found = {
-                "what": name, "seconds": taken, "pushed": int(pushed), "source_late_at_most_ms": 1e3 * float(late),
+                "what": name, "chunk_ms": chunk_ms, "seconds": taken, "pushed": int(pushed), "source_late_at_most_ms": 1e3 * float(late),
                 "counts": {key: stream[key] for key in ["received", "dropped", "late", "missing", "overflows", "reconnects", "health"]},
                 "shares_percent": {key: round(share, 2) for key, share in sorted(shares.items(), key=lambda pair: -pair[1]) if share > 0.05},
                 "whole_daemon_percent": round(sum(shares.values()), 2),
@@ -137,6 +137,7 @@ def main():
     parser.add_argument("--seconds", type=int)
     parser.add_argument("--order", type=int, default=2, help="of the band-pass")
     parser.add_argument("--only", nargs="*", default=["bare", "chain", "chain, recorded raw"])
+    parser.add_argument("--chunk-ms", type=int, default=1, help="how much is sent at once")
     parser.add_argument("--patient", action="store_true", help="late samples are used, not dropped: for a machine that is busy otherwise")
     parser.add_argument("--json", type=pathlib.Path)
     arguments = parser.parse_args()
@@ -144,7 +145,7 @@ def main():
     if arguments.what == "file":
         told = of_file(arguments.seconds or 20, arguments.order)
     else:
-        told = live(arguments.seconds or 120, arguments.order, arguments.only, arguments.patient)
+        told = live(arguments.seconds or 120, arguments.order, arguments.only, arguments.patient, arguments.chunk_ms)
     write_json(arguments.json, told)
 
 
