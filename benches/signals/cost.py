@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What broadband costs: 96 channels at 30 kHz through a band-pass, a regression reference, spikes and powers.
+"""What broadband costs: 96 channels at 30 kHz, blanked, through a band-pass, a regression reference, spikes and powers.
 
     KALMIND=target/release/kalmind benches/signals/cost.py file [--seconds 20]     # `kalmind features`, one thread
     KALMIND=target/release/kalmind benches/signals/cost.py live [--seconds 120] [--chunk-ms 1] [--patient]    # `kalmind run`, fed by pylsl

@@ -133,8 +133,8 @@ impl StreamMonitor {
         self.dropped.fetch_add(samples, Ordering::Relaxed);
     }
 
-    /// The counters now. Each is exact; together they may be a pull apart, but of what is counted as received, losses of
-    /// the same pull are counted too.
+    /// The counters now. Each is exact; together they may be a pull apart. Losses are counted before the samples of the same
+    /// pull; of texts, which wait for room, afterwards.
     #[must_use]
     pub fn counts(&self) -> StreamCounts {
         let received = self.received.load(Ordering::Acquire);

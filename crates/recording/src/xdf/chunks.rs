@@ -271,3 +271,56 @@ pub(super) fn variable_length(bytes: &[u8]) -> Option<(u64, &[u8])> {
     value[..width].copy_from_slice(number);
     Some((u64::from_le_bytes(value), rest))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, SeekFrom};
+
+    use super::*;
+
+    /// Bytes, and how many of them have been read.
+    struct Counted(Cursor<Vec<u8>>, usize);
+
+    impl Read for Counted {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let read = self.0.read(buffer)?;
+            self.1 += read;
+            Ok(read)
+        }
+    }
+
+    impl Seek for Counted {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.0.seek(to)
+        }
+    }
+
+    fn samples(stream: u32, content: &[u8]) -> Vec<u8> {
+        let length = content.len() as u32 + 6;
+        let tag = Tag::Samples as u16;
+        [&[4][..], &length.to_le_bytes(), &tag.to_le_bytes(), &stream.to_le_bytes(), content].concat()
+    }
+
+    #[test]
+    fn samples_that_are_passed_over_are_not_read_and_what_follows_them_is() {
+        let file = [&MAGIC[..], &samples(7, &[0; 5000]), &samples(8, &[1, 2, 3])].concat();
+        let length = file.len() as u64;
+        let mut counted = Counted(Cursor::new(file), 0);
+        let mut reader = ChunkReader::new(&mut counted, length).unwrap();
+        let passed = reader.next_but(|stream| stream == 7).unwrap().unwrap();
+        assert_eq!((passed.length, passed.content), (5011, Content::Samples(7, &[])));
+        let read = reader.next_but(|stream| stream == 7).unwrap().unwrap();
+        assert_eq!((read.offset, read.content), (5015, Content::Samples(8, &[1, 2, 3])));
+        assert!(reader.next_chunk().unwrap().is_none());
+        assert_eq!(counted.1, 4 + 11 + 14);
+    }
+
+    #[test]
+    fn a_chunk_that_is_passed_over_may_not_go_on_past_the_end_of_the_file() {
+        let file = [&MAGIC[..], &samples(7, &[0; 100])[..50]].concat();
+        let length = file.len() as u64;
+        let mut reader = ChunkReader::new(Cursor::new(file), length).unwrap();
+        let error = reader.next_but(|_| true).unwrap_err();
+        assert!(matches!(error, XdfError::Torn { offset: 4, length: 106 }), "{error}");
+    }
+}

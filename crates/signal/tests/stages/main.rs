@@ -6,6 +6,7 @@ mod counting_allocator;
 
 mod ar_spectrum;
 mod filters;
+mod plain;
 mod rig;
 mod signals;
 
