@@ -162,6 +162,11 @@ impl StageKind for Reference {
                     if members.is_empty() {
                         return Err(StageError::of_signal("no channel is left for the average of an array"));
                     }
+                    if let ([only], [_]) = (members.as_slice(), channels.as_slice()) {
+                        let name = input.outputs.get(*only).map_or("", |output| &output.name);
+                        let alone = format!("channel {name} is alone in its array: what comes of it is always 0");
+                        warning = Some(warning.map_or(alone.clone(), |before: String| format!("{before}; {alone}")));
+                    }
                     for run in &array {
                         made_of(&mut outputs, run.clone(), &channels, input);
                     }
@@ -182,6 +187,10 @@ impl StageKind for Reference {
                     }
                     made.extend(output);
                     made_of(&mut made, first..first.saturating_add(1), &list, input);
+                    if others.iter().all(|other| other == channel) {
+                        let name = input.outputs.get(*channel).map_or("", |output| &output.name);
+                        warning = Some(format!("channel {name} is taken away from itself: what comes out is always 0"));
+                    }
                     lists.push((*channel, others.iter().copied().filter(is_in).collect()));
                 }
                 outputs = made;
