@@ -162,11 +162,6 @@ impl StageKind for Reference {
                     if members.is_empty() {
                         return Err(StageError::of_signal("no channel is left for the average of an array"));
                     }
-                    if let ([only], [_]) = (members.as_slice(), channels.as_slice()) {
-                        let name = input.outputs.get(*only).map_or("", |output| &output.name);
-                        let alone = format!("channel {name} is alone in its array: what comes of it is always 0");
-                        warning = Some(warning.map_or(alone.clone(), |before: String| format!("{before}; {alone}")));
-                    }
                     for run in &array {
                         made_of(&mut outputs, run.clone(), &channels, input);
                     }
@@ -187,10 +182,6 @@ impl StageKind for Reference {
                     }
                     made.extend(output);
                     made_of(&mut made, first..first.saturating_add(1), &list, input);
-                    if others.iter().all(|other| other == channel) {
-                        let name = input.outputs.get(*channel).map_or("", |output| &output.name);
-                        warning = Some(format!("channel {name} is taken away from itself: what comes out is always 0"));
-                    }
                     lists.push((*channel, others.iter().copied().filter(is_in).collect()));
                 }
                 outputs = made;
@@ -238,11 +229,11 @@ impl StageKind for Reference {
         Ok(Self {
             lost: vec![false; outputs.len()],
             signal: Signal { outputs, ..input.clone() },
-            plan,
             excluded,
             raw: input.outputs.iter().map(|output| output.channel).collect(),
             left_out: vec![false; channels],
-            warning,
+            warning: [warning, nothing_left(&plan, input)].into_iter().flatten().reduce(|one, next| format!("{one}; {next}")),
+            plan,
         })
     }
 
@@ -273,6 +264,25 @@ impl StageKind for Reference {
             weights: Vec::new(),
         }
     }
+}
+
+/// Of which channels nothing is left, since all that is taken away is they themselves.
+fn nothing_left(plan: &Plan, input: &Signal) -> Option<String> {
+    let (channels, why): (Vec<usize>, _) = match plan {
+        Plan::Averages(averages) => {
+            let alone = averages.iter().filter(|(array, _)| array.iter().cloned().flatten().count() == 1);
+            (alone.filter_map(|(_, members)| members.first().copied()).collect(), "alone in its array: what comes of it")
+        }
+        Plan::Differences(lists) => {
+            let is_own = |(channel, others): &&(usize, Vec<usize>)| {
+                others.first() == Some(channel) && others.iter().all(|other| other == channel)
+            };
+            (lists.iter().filter(is_own).map(|(channel, _)| *channel).collect(), "taken away from itself: what comes out")
+        }
+        Plan::Regression(_) | Plan::Matrix(_) => return None,
+    };
+    let told = channels.iter().filter_map(|channel| input.outputs.get(*channel));
+    told.map(|output| format!("channel {} is {why} is always 0", output.name)).reduce(|one, next| format!("{one}; {next}"))
 }
 
 /// Names the channels that outputs are made of.
