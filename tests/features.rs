@@ -209,6 +209,10 @@ fn what_does_not_fit_is_named() {
     written("slow.toml", "hz = 250", "hz = 0.001");
     let parts = ["no bin is complete: stream \"Amplifier\"", "before its filters have settled, after "];
     folder.refuses(&features("slow.toml", "monday.xdf"), 2, &parts);
+    written("zero.toml", "scales = [6]", "scales = [0]");
+    let parts =
+        ["\"Amplifier\" has 120000 samples", "its stages make no valid value", "scales and divisors of 0"];
+    folder.refuses(&features("zero.toml", "monday.xdf"), 2, &parts);
     let reference = |with: &str| format!("reference monday.xdf --config daemon.toml -o r.json {with}");
     let parts = [
         "monday.xdf: stream \"Amplifier\": the stretch from 100 to 120 s is not in the recording",
@@ -301,6 +305,14 @@ fn what_rest_fixed_counts_for_every_command_that_makes_features() {
         prepare(load(&folder.path("run.toml")).expect("a configuration"), false).expect("prepared");
     let refused = plan(prepared, &found).expect_err("another generation").to_string();
     assert!(refused.contains("stages with other settings"), "{refused}");
+    let evaluated = |config: &str| -> bool {
+        let test =
+            "evaluate friday.xdf --states-stream Hand --velocity --model m.kalmind --test 0..500 --json";
+        let text = folder.succeeds(&format!("{test} --config {config}"));
+        let found: Value = serde_json::from_str(&text).expect("JSON");
+        found["remarks"].to_string().contains("stages with other settings")
+    };
+    assert_eq!((evaluated("daemon.toml"), evaluated("learnt.toml")), (true, false));
     folder.write(
         "other.toml",
         &fs::read_to_string(folder.path("learnt.toml"))

@@ -93,6 +93,8 @@ fn arrays(maps: &[(String, String)]) -> Result<Vec<Vec<usize>>, String> {
 
 /// The electrodes of a map.
 fn electrodes(text: &str) -> Result<Vec<Electrode>, String> {
+    // editors put a byte order mark in front, which would make the first electrode a description
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let lines = (1..).zip(text.lines().map(str::trim));
     let mut lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with("//")).peekable();
     // what the map is of may stand in front
@@ -143,6 +145,9 @@ mod tests {
         assert_eq!(of(&[WITH_TABS]).unwrap(), [vec![0, 1, 32]]);
         let with_spaces = "0 0  d 32  chan128\n 1   0 E 1";
         assert_eq!(of(&[with_spaces]).unwrap(), [vec![127, 128]]);
+        for text in [WITH_TABS, with_spaces] {
+            assert_eq!(of(&[&format!("\u{feff}{text}")]), of(&[text]), "{text:?}");
+        }
     }
 
     #[test]

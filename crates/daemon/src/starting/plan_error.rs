@@ -6,6 +6,9 @@ use kalmind_acquisition::{ResolveError, is_rate};
 use kalmind_signal::ChainError;
 use kalmind_types::{ChannelMask, StreamDescription};
 
+/// What `bin_ms` can be at most.
+const LONGEST_BIN_MS: f64 = 200.0;
+
 /// Why a run cannot start as configured.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
@@ -89,9 +92,8 @@ pub enum PlanError {
     },
     /// A derived stream of which too few samples make up a bin.
     #[error(
-        "stream \"{key}\": {in_a_bin:.1} samples of its stages make a bin of {bin_ms} ms, and it takes {least}: set bin_ms = {} or more \
-         under [bins], or binning = \"sample\"",
-        (.bin_ms * .least / .in_a_bin).ceil()
+        "stream \"{key}\": {in_a_bin:.1} samples of its stages make a bin of {bin_ms} ms, and it takes {least}: {}",
+        longer_bins(.bin_ms * .least / .in_a_bin)
     )]
     FewInABin {
         /// Its key.
@@ -232,4 +234,35 @@ fn nothing_at_all(lines: &[String]) -> Vec<String> {
 pub(crate) fn check_rate(key: &str, found: &StreamDescription) -> Result<(), PlanError> {
     let rate_hz = found.nominal_rate_hz;
     if is_rate(rate_hz) { Ok(()) } else { Err(PlanError::NoSuchRate { key: key.to_owned(), rate_hz }) }
+}
+
+/// What to do where a bin has to be so long for the samples of its stages.
+fn longer_bins(needed_ms: f64) -> String {
+    if needed_ms <= LONGEST_BIN_MS {
+        format!("set bin_ms = {} or more under [bins], or binning = \"sample\"", needed_ms.ceil())
+    } else {
+        format!(
+            "a bin has at most {LONGEST_BIN_MS} ms, so have the stages give more (a shorter `output_ms`, a smaller `factor`), or set \
+             binning = \"sample\" or \"latest\""
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bins_are_not_asked_for_that_are_too_long() {
+        let told = |in_a_bin| {
+            PlanError::FewInABin { key: "array".to_owned(), in_a_bin, bin_ms: 20.0, least: 10.0 }.to_string()
+        };
+        assert!(
+            told(4.0).ends_with("set bin_ms = 50 or more under [bins], or binning = \"sample\""),
+            "{}",
+            told(4.0)
+        );
+        assert!(told(1.0).contains("bin_ms = 200 or more"), "{}", told(1.0));
+        assert!(told(0.7).contains("at most 200 ms") && !told(0.7).contains("bin_ms ="), "{}", told(0.7));
+    }
 }

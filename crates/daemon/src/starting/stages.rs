@@ -111,11 +111,25 @@ impl DerivedPlan {
 }
 
 fn rate(hz: f64) -> String {
-    if hz < 1000.0 { format!("{hz} Hz") } else { format!("{} kHz", hz / 1000.0) }
+    // a rate that comes of whole samples may have no end
+    let rounded = |value: f64| (value * 1e3).round() / 1e3;
+    if hz < 1000.0 { format!("{} Hz", rounded(hz)) } else { format!("{} kHz", rounded(hz / 1000.0)) }
 }
 
 /// What stands for a chain's settings: the SHA-256 of their JSON text.
 pub(crate) fn generation(settings: &ChainSettings) -> GenerationId {
     let text = serde_json::to_vec(settings).unwrap_or_default();
     GenerationId(Sha256::digest(text).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rate;
+
+    #[test]
+    fn rates_are_shown_to_three_places() {
+        let shown =
+            [0.5, 250.0, 769.230_769_230_769_3, 1000.0, 3333.333_333_333_333_5, 24_414.0625].map(rate);
+        assert_eq!(shown, ["0.5 Hz", "250 Hz", "769.231 Hz", "1 kHz", "3.333 kHz", "24.414 kHz"]);
+    }
 }

@@ -13,12 +13,13 @@ pub mod text;
 pub mod trials;
 
 use kalmind_filter::DecoderSpec;
-use kalmind_types::FeatureLayout;
+use kalmind_types::{FeatureLayout, StreamFeatures};
 
 use crate::{
     host::Host,
     model::{self, IdentifiedModel, SAME_WIDTH},
     options::{Decoders, EvaluateOptions},
+    output_difference::output_difference,
     sources::{read_rows, sources},
     table_fit::default_names,
     tables::Tables,
@@ -63,6 +64,8 @@ impl<'a> Evaluation<'a> {
                 model.model.components.iter().map(|component| &*component.name).collect();
             tables.order_states_like(&components);
             check_model(model, &tables)?;
+            let otherwise = made_otherwise(model, &tables);
+            tables.remarks.extend(otherwise);
         }
         let splits = Splits::of(options, &tables)?;
         let channel_names = channel_names(&tables);
@@ -168,6 +171,26 @@ fn shared_rows(split: &Split, recordings: &[Recording], tables: &Tables) -> Opti
 /// The names of the model's features, where it knows all of them.
 fn labels(model: &IdentifiedModel) -> Option<Vec<String>> {
     FeatureLayout::new(&model.model.streams).ok()?.all_names()
+}
+
+/// Streams whose stages have other settings than those that the model was fitted behind, as a run would say and refuse it: its
+/// figures are of features that it does not know.
+fn made_otherwise(model: &IdentifiedModel, tables: &Tables) -> Vec<String> {
+    let found = tables.session.as_ref().map(|session| session.streams.as_slice()).unwrap_or_default();
+    let expected = &model.model.streams;
+    if expected.len() != found.len() {
+        return Vec::new();
+    }
+    let differ = |(_, (expected, found)): &(usize, (&StreamFeatures, &StreamFeatures))| {
+        expected.generation.zip(found.generation).is_some_and(|(expected, found)| expected != found)
+    };
+    let told = |(place, (expected, found)): (usize, (&StreamFeatures, &StreamFeatures))| {
+        let difference = output_difference(expected, found)?;
+        Some(format!(
+            "stream {place}: {difference}: its features were made otherwise, and a run would refuse it"
+        ))
+    };
+    expected.iter().zip(found).enumerate().filter(differ).filter_map(told).collect()
 }
 
 /// Whether a model can be run on the tables at all.

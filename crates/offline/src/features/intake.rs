@@ -71,6 +71,8 @@ pub(super) struct IntakeCounts {
     pub(super) missing: u64,
     /// Samples whose stamp is no number.
     pub(super) unstamped: u64,
+    /// Valid values that its stages made.
+    pub(super) valid: u64,
     pub(super) first: Option<f64>,
     pub(super) last: Option<f64>,
     /// Where the stretch begins over which the rate is measured, and samples since then.
@@ -162,7 +164,8 @@ impl Intake {
         if rows.is_empty() {
             return;
         }
-        let Self { corrections, stages, crossings, waiting, values: queue, row, next, place, .. } = self;
+        let Self { corrections, stages, crossings, waiting, values: queue, row, next, place, counts, .. } =
+            self;
         let given = values.rows(self.channels, rows.start, rows.end);
         let stamped: Vec<Waiting> = (*next..)
             .zip(&stamps[rows])
@@ -185,6 +188,7 @@ impl Intake {
         if let Some(stages) = stages {
             stages.take(*next, missing, &stamped, given, |at, values, invalid| {
                 waiting.push_back(at);
+                counts.valid += invalid.iter().filter(|invalid| !**invalid).count() as u64;
                 let valid = values.iter().zip(invalid);
                 queue.extend(valid.map(|(value, invalid)| if *invalid { f64::NAN } else { *value }));
             });

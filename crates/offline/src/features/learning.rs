@@ -29,13 +29,15 @@ pub(super) struct Gathered {
     /// Samples so far, of which each `every`th is kept.
     count: u64,
     every: u64,
+    /// Whether they are what stages make, which has no values until these have settled.
+    made: bool,
 }
 
 impl Gathered {
-    /// Nothing yet, of so many channels.
-    pub(super) fn new(channels: usize, pieces: Pieces) -> Self {
+    /// Nothing yet, of so many channels, of a stream as it is received or as stages make it.
+    pub(super) fn new(channels: usize, pieces: Pieces, made: bool) -> Self {
         let (rows, squares) = (Vec::new(), vec![(0.0, 0); channels]);
-        Self { channels, rows, pieces_of_rows: Vec::new(), pieces, squares, count: 0, every: 1 }
+        Self { channels, rows, pieces_of_rows: Vec::new(), pieces, squares, count: 0, every: 1, made }
     }
 
     /// The same, of which no rows are kept but the first.
@@ -51,7 +53,7 @@ impl Gathered {
     /// Takes a sample in, which belongs to this one as it was received.
     pub(super) fn take(&mut self, index: u64, values: &[f64]) {
         let piece = self.pieces.of(index);
-        self.pieces.take(piece, values);
+        self.pieces.take(piece, values, self.made);
         for ((sum, count), value) in
             self.squares.iter_mut().zip(values).filter(|(_, value)| value.is_finite())
         {
@@ -145,14 +147,21 @@ fn few_rows(
     left: usize,
     name: &dyn Fn(usize) -> String,
 ) -> Option<String> {
-    let all = gathered.pieces_of_rows.len();
+    // before filters have settled there is nothing that a channel could take
+    let has_value = |row: &[f64]| !gathered.made || row.iter().any(|value| value.is_finite());
+    let known = || {
+        let rows = gathered.rows.chunks_exact(gathered.channels.max(1)).zip(&gathered.pieces_of_rows);
+        rows.filter(|(row, _)| has_value(row))
+    };
+    let all = known().count();
     if 2 * left >= all {
         return None;
     }
     let takes = |channel: usize| {
-        let values =
-            gathered.rows.iter().skip(channel).step_by(gathered.channels).zip(&gathered.pieces_of_rows);
-        values.filter(|(value, piece)| !value.is_finite() || flat.is(channel, **piece)).count()
+        let takes = |row: &[f64], piece: usize| {
+            row.get(channel).is_none_or(|value| !value.is_finite()) || flat.is(channel, piece)
+        };
+        known().filter(|(row, piece)| takes(row, **piece)).count()
     };
     let took: Vec<String> = (0..gathered.channels)
         .filter(|channel| !excluded.contains(channel))

@@ -211,15 +211,24 @@ impl Making {
                 let span = intake.counts.first.zip(intake.counts.last);
                 let when = span.map(|(first, last)| format!(", stamped {first:.3} to {last:.3} s"));
                 let (key, received) = (&stream.called, intake.counts.received);
-                let settling = intake.settling_s().filter(|settling| *settling >= SHORT_S);
-                let settling = settling.map(|settling| {
-                    format!(", of which none is valid before its filters have settled, after {settling:.1} s")
-                });
-                format!(
-                    "stream \"{key}\" has {received} samples{}{}",
-                    when.unwrap_or_default(),
-                    settling.unwrap_or_default()
-                )
+                let settling_s = intake.settling_s();
+                let settling = settling_s.filter(|settling| *settling >= SHORT_S);
+                let length_s = span.map_or(0.0, |(first, last)| last - first);
+                // stages that had settled, and gave nothing
+                let is_empty =
+                    settling_s.is_some_and(|settling| length_s > settling) && intake.counts.valid == 0;
+                let why = if is_empty {
+                    ", and its stages make no valid value of any: look for channels that stand still or are taken away from \
+                     themselves, scales and divisors of 0, and limits that leave everything out"
+                        .to_owned()
+                } else {
+                    settling.map_or_else(String::new, |settling| {
+                        format!(
+                            ", of which none is valid before its filters have settled, after {settling:.1} s"
+                        )
+                    })
+                };
+                format!("stream \"{key}\" has {received} samples{}{why}", when.unwrap_or_default())
             };
             return Err(FeaturesError::NoRows {
                 streams: self.intakes.iter().zip(&plan.streams).map(told).collect(),

@@ -17,8 +17,10 @@ pub(super) struct Pieces {
     samples: [u64; 2],
     seconds: f64,
     count: usize,
-    /// Of each piece: samples, and of each channel what came.
+    /// Of each piece: samples, and how many of these have a value of any channel.
     taken: Vec<u64>,
+    known: Vec<u64>,
+    /// Of each piece and channel what came.
     sums: Vec<Sums>,
 }
 
@@ -48,7 +50,8 @@ impl Pieces {
         // as usize: at most 120
         let count = if judges { (seconds as u64).clamp(1, MOST) as usize } else { 1 };
         let sums = vec![Sums::default(); count * channels];
-        Self { channels, samples, seconds, count, taken: vec![0; count], sums }
+        let (taken, known) = (vec![0; count], vec![0; count]);
+        Self { channels, samples, seconds, count, taken, known, sums }
     }
 
     /// The piece that a raw sample is in.
@@ -58,10 +61,12 @@ impl Pieces {
         ((share * self.count as f64) as usize).min(self.count.saturating_sub(1))
     }
 
-    /// Takes a sample of a piece in.
-    pub(super) fn take(&mut self, piece: usize, values: &[f64]) {
-        if let Some(taken) = self.taken.get_mut(piece) {
+    /// Takes a sample of a piece in. Where it is one of what comes of other stages (`made`), no value of any channel says that these
+    /// have not settled, and nothing of a channel.
+    pub(super) fn take(&mut self, piece: usize, values: &[f64], made: bool) {
+        if let (Some(taken), Some(known)) = (self.taken.get_mut(piece), self.known.get_mut(piece)) {
             *taken += 1;
+            *known += u64::from(!made || values.iter().any(|value| value.is_finite()));
         }
         let sums = self.sums.iter_mut().skip(piece * self.channels).take(self.channels);
         for (sums, value) in sums.zip(values).filter(|(_, value)| value.is_finite()) {
@@ -91,8 +96,12 @@ impl Pieces {
 
     /// In which of them each channel was flat, or had no value for half of the time.
     pub(super) fn flat(&self) -> FlatPieces {
-        let whole = (0..self.count).filter(|piece| self.taken.get(*piece).is_some_and(|taken| *taken > 0));
-        let whole: Vec<usize> = whole.collect();
+        // most of a piece has to be known: a few samples after filters have settled say nothing of it
+        let is_known = |piece: usize| {
+            let of = |counts: &[u64]| counts.get(piece).copied().unwrap_or_default();
+            of(&self.known) > 0 && 2 * of(&self.known) >= of(&self.taken)
+        };
+        let whole: Vec<usize> = (0..self.count).filter(|piece| is_known(*piece)).collect();
         let own: Vec<f64> = (0..self.channels)
             .map(|channel| middle(whole.iter().map(|piece| self.sums(channel, *piece).deviation()).collect()))
             .collect();
@@ -100,8 +109,8 @@ impl Pieces {
         let judges = self.count > 1;
         let is_flat = |channel: usize, piece: usize, limit: f64| {
             let sums = self.sums(channel, piece);
-            let taken = self.taken.get(piece).copied().unwrap_or_default();
-            judges && taken > 0 && (2 * sums.valid < taken || sums.deviation() <= limit)
+            let known = self.known.get(piece).copied().unwrap_or_default();
+            judges && is_known(piece) && (2 * sums.valid < known || sums.deviation() <= limit)
         };
         let channels = own.iter().map(|own| FLAT * own.max(usual)).enumerate();
         let flat = channels

@@ -210,7 +210,7 @@ fn gather(
     let mut intake = Intake::new(0, &stream, &[], false)
         .map_err(|error| FeaturesError::Stages { key: stream.called.clone(), error })?;
     let pieces = Pieces::new(intake.width(), [from, to], stream.rate_hz, judges);
-    let gathered = Gathered::new(intake.width(), pieces);
+    let gathered = Gathered::new(intake.width(), pieces, !before.0.is_empty());
     let mut gathered = if keeps_rows { gathered } else { gathered.without_rows() };
     let mut next = 0;
     // filters have settled by the stretch, as in a run

@@ -110,8 +110,9 @@ impl MadeFeatures<'_> {
             *remark = format!("{file}: {remark}");
         }
         if stateless > 0 {
+            let or_none = no_numbers(&values, stream.header.channels, &places);
             remarks.push(format!(
-                "{file}: {} left out: no state lies within a second on either side",
+                "{file}: {} left out: no state lies within a second on either side{or_none}",
                 Counted(stateless, "bin")
             ));
         }
@@ -151,5 +152,30 @@ impl MadeFeatures<'_> {
             remarks,
             implausible: None,
         })
+    }
+}
+
+/// What has to be added where some of a stream's samples hold no number: bins beside them are left out as well.
+fn no_numbers(values: &[f64], channels: usize, places: &[usize]) -> String {
+    let is_number =
+        |row: &&[f64]| places.iter().all(|place| row.get(*place).is_some_and(|value| value.is_finite()));
+    let rows = values.chunks_exact(channels.max(1));
+    let (all, with) = (rows.len(), rows.filter(is_number).count());
+    if with == all {
+        return String::new();
+    }
+    format!(", or it is no number ({} of {all} samples hold none)", all - with)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_without_a_number_are_told_of_the_channels_that_are_states() {
+        let values = [1.0, f64::NAN, 2.0, 3.0, f64::INFINITY, 4.0];
+        assert_eq!(no_numbers(&values, 2, &[0]), ", or it is no number (1 of 3 samples hold none)");
+        assert_eq!(no_numbers(&values, 2, &[0, 1]), ", or it is no number (2 of 3 samples hold none)");
+        assert_eq!(no_numbers(&values[2..4], 2, &[0, 1]), "");
     }
 }

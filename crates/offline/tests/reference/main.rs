@@ -259,6 +259,26 @@ fn what_was_flat_as_it_was_received_is_so_behind_an_average_of_the_others() {
 }
 
 #[test]
+fn a_channel_is_not_flat_while_the_stages_before_settle() {
+    // a narrow notch settles for 6.6 of these 10 s
+    let notch = r#"{"stage": "filter", "kind": "notch", "hz": 50, "quality": 150}"#;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rest.xdf");
+    write(&path, &rest().repeat(5), 5.0, true);
+    for average in [AverageBy::All, AverageBy::Regression] {
+        let options = ReferenceOptions { scale: ScaleBy::Rms, average, quietest: 2, ridge: 1e-3 };
+        let stretch = Stretch::Seconds([0.0, 10.0]);
+        let plan = plan(&[notch, AVERAGE, SPIKES]);
+        let found = learn_reference(&path, &plan, &stretch, &options, None, &Quiet(|| 0.0)).unwrap();
+        let StageSettings::Spikes(spikes) = &found.streams[0].stages.0[2] else { panic!("spikes") };
+        assert!(spikes.scales[..3].iter().all(|scale| *scale > 0.3) && spikes.scales[3] == 0.0, "{spikes:?}");
+        let told = found.warnings.join(" ");
+        assert!(!told.contains("was flat") && !told.contains("% of the stretch"), "{told}");
+        assert!(told.contains("channel e3 is dead (flat for 10 s of the 10 s)"), "{told}");
+    }
+}
+
+#[test]
 fn a_stretch_without_a_valid_value_teaches_nothing() {
     let error = learnt_of(SPIKES, &[[f64::NAN; 4]; 50], ScaleBy::Rms, AverageBy::All, 5.0).unwrap_err();
     assert!(matches!(error, FeaturesError::NoReference { .. }), "{error}");

@@ -74,6 +74,16 @@ fn thirty() -> f64 {
 const HIGHEST_ORDER: u32 = 12;
 
 impl FilterSettings {
+    /// What is set and counts for nothing in this kind of filter.
+    fn unused(&self) -> Option<String> {
+        let is_notch = self.kind == FilterKind::Notch;
+        if is_notch && self.order != two() {
+            return Some("`order` counts for nothing: a notch has none, and is as wide as `quality` says".to_owned());
+        }
+        let of_notch = self.quality.to_bits() != thirty().to_bits() || self.harmonics != one();
+        (!is_notch && of_notch).then(|| "`quality` and `harmonics` count for nothing: they are of a notch".to_owned())
+    }
+
     /// Its sections at a rate.
     pub(super) fn sections(&self, rate_hz: f64) -> Result<Vec<[f64; 6]>, StageError> {
         let Self { kind, hz, order, quality, harmonics, .. } = *self;
@@ -127,6 +137,7 @@ impl FilterSettings {
 pub(super) struct Filter {
     forward: Iir,
     backward: Option<IirBackward>,
+    unused: Option<String>,
 }
 
 impl StageKind for Filter {
@@ -145,7 +156,7 @@ impl StageKind for Filter {
             IirBackward::of(&sections, input.rows_in(milliseconds).max(1.0) as usize, input).map_err(unfit)
         };
         let backward = zero_phase.map(backward).transpose()?;
-        Ok(Self { forward: Iir::of(&sections, input).map_err(unfit)?, backward })
+        Ok(Self { forward: Iir::of(&sections, input).map_err(unfit)?, backward, unused: settings.unused() })
     }
 
     fn summary(settings: &FilterSettings) -> String {
@@ -188,7 +199,9 @@ impl Stage for Filter {
     }
 
     fn warning(&self) -> Option<String> {
-        self.backward.as_ref().and_then(Stage::warning)
+        let backward = self.backward.as_ref().and_then(Stage::warning);
+        let said: Vec<String> = self.unused.clone().into_iter().chain(backward).collect();
+        (!said.is_empty()).then(|| said.join("; "))
     }
 
     fn most_rows(&self, rows: usize) -> usize {
@@ -203,7 +216,7 @@ impl Stage for Filter {
     }
 
     fn process(&mut self, input: &Rows, output: &mut Rows) {
-        let Self { forward, backward } = self;
+        let Self { forward, backward, .. } = self;
         for row in input.iter() {
             match backward {
                 Some(backward) => backward.take(|pending| forward.take(row, pending), output),

@@ -16,8 +16,8 @@ pub struct PowerSettings {
     /// A value comes out this often, to the nearest sample, in milliseconds.
     #[serde(default = "millisecond")]
     pub output_ms: f64,
-    /// It is the mean square over the last so many milliseconds, to the nearest value; those since the last one where it is
-    /// left out.
+    /// It is the mean square over the last so many milliseconds, to the nearest whole number of `output_ms`; those since the last
+    /// one where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub over_ms: Option<f64>,
     /// Power is divided by these: one number for all channels, or one each. A channel with 0 has no valid power.
@@ -30,6 +30,20 @@ pub struct PowerSettings {
 
 fn millisecond() -> f64 {
     1.0
+}
+
+/// A window that is longer or shorter by more than this part than what is asked for is said to be.
+const SAID: f64 = 0.02;
+
+/// What has to be said where the window is of another length than the settings say, since it is made of whole values.
+fn other_length(over_ms: Option<f64>, windows: f64, every_ms: f64) -> Option<String> {
+    let (over_ms, made_ms) = (over_ms?, windows * every_ms);
+    ((made_ms - over_ms).abs() > SAID * over_ms).then(|| {
+        format!(
+            "`over_ms` is {over_ms}, and the window is {made_ms:.1} ms long: it is made of whole values, which come every {every_ms:.1} \
+             ms (`output_ms`)"
+        )
+    })
 }
 
 /// What the mean squares of values are called.
@@ -56,6 +70,8 @@ pub(super) struct Power {
     next: usize,
     /// How many windows these are.
     kept: usize,
+    /// Whether they are as long as what was asked for.
+    warning: Option<String>,
     /// Of the window: squares, and what was not valid.
     squares: Vec<f64>,
     invalid: Vec<bool>,
@@ -87,6 +103,7 @@ impl StageKind for Power {
         let windows = Windows::new(input, input.rows_in(*output_ms) as u64);
         let mut signal = windows.signal(input);
         let kept = signal.rows_in(over_ms.unwrap_or(0.0)).max(1.0) as usize;
+        let warning = other_length(*over_ms, kept as f64, 1e3 / signal.rate_hz);
         signal.outputs = squared(&input.outputs);
         for output in signal.outputs.iter_mut().filter(|_| *log || !relative_to.is_empty()) {
             output.unit.clear();
@@ -100,6 +117,7 @@ impl StageKind for Power {
             sums: vec![0.0; kept.saturating_mul(channels)],
             next: 0,
             kept,
+            warning,
             squares: vec![0.0; channels],
             invalid: vec![false; channels],
         })
@@ -166,6 +184,10 @@ impl Stage for Power {
 
     fn settling(&self) -> u64 {
         self.windows.rows().saturating_mul(self.kept as u64).saturating_sub(1)
+    }
+
+    fn warning(&self) -> Option<String> {
+        self.warning.clone()
     }
 
     fn most_rows(&self, rows: usize) -> usize {

@@ -229,11 +229,11 @@ impl StageKind for Reference {
         Ok(Self {
             lost: vec![false; outputs.len()],
             signal: Signal { outputs, ..input.clone() },
-            plan,
             excluded,
             raw: input.outputs.iter().map(|output| output.channel).collect(),
             left_out: vec![false; channels],
-            warning,
+            warning: [warning, nothing_left(&plan, input)].into_iter().flatten().reduce(|one, next| format!("{one}; {next}")),
+            plan,
         })
     }
 
@@ -264,6 +264,25 @@ impl StageKind for Reference {
             weights: Vec::new(),
         }
     }
+}
+
+/// Of which channels nothing is left, since all that is taken away is they themselves.
+fn nothing_left(plan: &Plan, input: &Signal) -> Option<String> {
+    let (channels, why): (Vec<usize>, _) = match plan {
+        Plan::Averages(averages) => {
+            let alone = averages.iter().filter(|(array, _)| array.iter().cloned().flatten().count() == 1);
+            (alone.filter_map(|(_, members)| members.first().copied()).collect(), "alone in its array: what comes of it")
+        }
+        Plan::Differences(lists) => {
+            let is_own = |(channel, others): &&(usize, Vec<usize>)| {
+                others.first() == Some(channel) && others.iter().all(|other| other == channel)
+            };
+            (lists.iter().filter(is_own).map(|(channel, _)| *channel).collect(), "taken away from itself: what comes out")
+        }
+        Plan::Regression(_) | Plan::Matrix(_) => return None,
+    };
+    let told = channels.iter().filter_map(|channel| input.outputs.get(*channel));
+    told.map(|output| format!("channel {} is {why} is always 0", output.name)).reduce(|one, next| format!("{one}; {next}"))
 }
 
 /// Names the channels that outputs are made of.

@@ -1,7 +1,8 @@
 //! Filters designed from frequencies, against those that scipy designs; and what cannot be designed.
 
 use kalmind_signal::{
-    Chain, ChainSettings, DerivedStream, FilterKind, FilterSettings, Frequencies, Rows, Signal, StageSettings,
+    Chain, ChainSettings, DerivedStream, FilterKind, FilterSettings, Frequencies, PowerSettings, Rows,
+    Signal, StageSettings,
 };
 use kalmind_types::{GenerationId, SampleRows};
 
@@ -116,4 +117,25 @@ fn blocks_shorter_than_the_filter_settles_in_are_said_with_both_numbers() {
         "{said}"
     );
     assert_eq!(warning(156.0), None);
+}
+
+#[test]
+fn what_settings_do_not_do_is_said() {
+    let said = |stage: StageSettings| stage.build(&signal(1000.0, 2)).unwrap().warning().unwrap_or_default();
+    let (hz, zero_phase_ms) = (Frequencies::One(50.0), None);
+    let filter = |kind, order, quality, harmonics| {
+        said(StageSettings::Filter(FilterSettings { kind, hz, order, quality, harmonics, zero_phase_ms }))
+    };
+    assert!(filter(FilterKind::Notch, 4, 30.0, 1).contains("`order` counts for nothing"));
+    assert_eq!(filter(FilterKind::Notch, 2, 10.0, 2), "");
+    for (quality, harmonics) in [(30.0, 2), (4.0, 1)] {
+        assert!(filter(FilterKind::LowPass, 2, quality, harmonics).contains("they are of a notch"));
+    }
+    assert_eq!(filter(FilterKind::LowPass, 4, 30.0, 1), "");
+    let power = |output_ms, over_ms| {
+        said(StageSettings::Power(PowerSettings { output_ms, over_ms, relative_to: Vec::new(), log: false }))
+    };
+    assert!(power(50.0, Some(333.0)).contains("`over_ms` is 333, and the window is 350.0 ms long"));
+    assert!(power(2.0, Some(1.0)).contains("the window is 2.0 ms long"));
+    assert_eq!((power(50.0, Some(300.0)), power(1.4, None)), (String::new(), String::new()));
 }

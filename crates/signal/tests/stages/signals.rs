@@ -238,6 +238,30 @@ fn channels_that_are_in_no_array_are_said() {
 }
 
 #[test]
+fn a_channel_of_which_nothing_can_be_left_is_said() {
+    let said = |settings: ReferenceSettings| {
+        StageSettings::Reference(settings).build(&signal(1000.0, 2)).unwrap().warning().unwrap_or_default()
+    };
+    let average = |arrays: &[[usize; 2]]| {
+        said(ReferenceSettings { arrays: arrays.to_vec(), ..reference(ReferenceKind::CommonAverage) })
+    };
+    let told = average(&[[0, 1]]);
+    assert!(
+        told.contains("channel 1 ")
+            && told.ends_with("channel a is alone in its array: what comes of it is always 0"),
+        "{told}"
+    );
+    assert_eq!(average(&[[0, 2]]), "");
+    let of = |kind, channels: &[&[usize]]| {
+        let channels = channels.iter().map(|channels| names(channels)).collect();
+        said(ReferenceSettings { channels, ..reference(kind) })
+    };
+    let told = of(ReferenceKind::Bipolar, &[&[0, 1], &[1, 1]]);
+    assert_eq!(told, "channel b is taken away from itself: what comes out is always 0");
+    assert_eq!(of(ReferenceKind::Laplacian, &[&[0, 0, 1]]), "", "half of a difference");
+}
+
+#[test]
 fn a_channel_that_is_excluded_or_not_valid_is_no_part_of_a_reference() {
     let row = [1.0, 2.0, 600.0, 6.0];
     let settings = ReferenceSettings { excluded: names(&[2]), ..reference(ReferenceKind::CommonAverage) };
