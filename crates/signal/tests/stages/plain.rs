@@ -209,7 +209,7 @@ impl Case {
             array_channels,
             maps: vec![],
             average_of: vec![],
-            excluded: names.map(|(channel, _)| ChannelName::Number(channel)).collect(),
+            excluded: names.map(|(channel, _)| ChannelName::Index(channel)).collect(),
             channels: vec![],
             weights,
         };
@@ -312,6 +312,7 @@ proptest! {
         let case = Case::new(&mut numbers);
         let steps = case.steps(&mut numbers, goes_on);
         let expected = case.expected(&steps, case.stream().chain().settling());
-        prop_assert_eq!(bits(&case.found(&steps)), bits(&expected), "{:?} {:?}", case.reference, case.spikes);
+        let found = case.found(&steps);
+        prop_assert_eq!(bits(&found), bits(&expected), "{:?} {:?}", case.reference, case.spikes);
     }
 }
