@@ -13,8 +13,10 @@ fn a_sender_of_long_chunks_is_measured_and_control_needs_a_confirmation() {
     let laboratory = Laboratory::new("chunks");
     let stream = laboratory.name.clone();
     let _outlet = laboratory.outlet(&stream, &["--chunk", "25", "--together"]);
-    let configuration =
-        laboratory.controlled(&format!("name = \"{stream}\""), "safety.auto_resume_ms = 600000");
+    let configuration = laboratory.controlled(
+        &format!("name = \"{stream}\""),
+        "safety.auto_resume_ms = 600000\nsafety.allow_slow_input = false",
+    );
     let daemon = laboratory.daemon(&configuration, "30");
     let status =
         daemon.wait_until("its arrival is measured", |status| status["input"]["state"] != "measuring");

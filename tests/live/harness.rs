@@ -60,12 +60,14 @@ impl Laboratory {
     }
 
     /// A configuration file: a daemon in control with the `kalman` model of fixtures/models (6 channels, bins of 20 ms) on
-    /// one stream, which `stream` describes; `more` goes before the tables.
+    /// one stream, which `stream` describes; `more` goes before the tables. However slowly the stream arrives on a busy
+    /// machine, there is control, unless `more` says otherwise.
     pub(crate) fn controlled(&self, stream: &str, more: &str) -> PathBuf {
         let model = repository("fixtures/models/kalman.safetensors");
+        let slow = if more.contains("allow_slow_input") { "" } else { "safety.allow_slow_input = true" };
         let text = format!(
             "start = \"control\"\ninstance.name = \"{}\"\nserver.bind = \"127.0.0.1:0\"\ndecoder.model = \"{}\"\n\
-             {more}\n[[stream]]\n{stream}\n",
+             {slow}\n{more}\n[[stream]]\n{stream}\n",
             self.name,
             model.display()
         );

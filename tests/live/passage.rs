@@ -56,7 +56,7 @@ impl Passage<'_> {
             &format!(
                 "start = \"control\"\n[instance]\nname = \"{name}\"\n[decoder]\nmodel = \"{}\"\n\
                  [server]\nbind = \"127.0.0.1:0\"\n\
-                 [bins]\nmax_wait_ms = 60000\nmeasure_arrival_s = 0\n\
+                 [bins]\nmax_wait_ms = 60000\nmeasure_arrival_s = 0\n[safety]\nstale_after_ms = 60000\n\
                  [[stream]]\nname = \"{stream}\"\nbinning = \"sample\"\nbacklog_ms = 60000\nstall_ms = 60000\n",
                 self.model.display()
             ),

@@ -121,7 +121,8 @@ fn limit_files(daemon: &Daemon, bytes: &str) {
 fn a_full_disk_never_stops_control_and_recording_goes_on_when_there_is_room_again() {
     let laboratory = Laboratory::new("full-disk");
     let _outlet = laboratory.outlet("full-disk-array", &["--rate", "50"]);
-    let configuration = laboratory.controlled("name = \"full-disk-array\"", "");
+    let patient = "safety.auto_resume_ms = 600000\nsafety.stale_after_ms = 60000";
+    let configuration = laboratory.controlled("name = \"full-disk-array\"", patient);
     let file = laboratory.path("session.xdf");
     let daemon = recording(&laboratory, &configuration, &file);
     daemon.wait_until("control", |status| status["state"] == "control");

@@ -19,6 +19,9 @@ use crate::{
     recording::{recording, replayed},
 };
 
+/// Input that is late on a busy machine is no matter of these tests.
+const PATIENT: &str = "safety.auto_resume_ms = 600000\nsafety.stale_after_ms = 60000";
+
 /// The models of the run.
 pub(crate) fn listed(daemon: &Daemon) -> Value {
     let (code, body) = daemon.http("GET", "/v1/models", None, false);
@@ -54,8 +57,7 @@ fn changed(change: impl Fn(&mut Model)) -> IdentifiedModel {
 fn each_of_three_models_is_activated_in_turn_and_the_recording_replays_bit_for_bit() {
     let laboratory = Laboratory::new("three-models");
     let _outlet = laboratory.outlet("three-models-array", &[]);
-    let configuration =
-        laboratory.controlled("name = \"three-models-array\"", "safety.auto_resume_ms = 600000");
+    let configuration = laboratory.controlled("name = \"three-models-array\"", PATIENT);
     let file = laboratory.path("three.xdf");
     let daemon = recording(&laboratory, &configuration, &file);
     let (client, hello) = laboratory.watch(&daemon);
@@ -152,8 +154,7 @@ fn each_of_three_models_is_activated_in_turn_and_the_recording_replays_bit_for_b
 fn a_replay_that_frees_models_on_its_way_has_those_that_come_again() {
     let laboratory = Laboratory::new("many-models");
     let _outlet = laboratory.outlet("many-models-array", &[]);
-    let configuration =
-        laboratory.controlled("name = \"many-models-array\"", "safety.auto_resume_ms = 600000");
+    let configuration = laboratory.controlled("name = \"many-models-array\"", PATIENT);
     let file = laboratory.path("many.xdf");
     let daemon = recording(&laboratory, &configuration, &file);
     daemon.wait_until("control", |status| status["state"] == "control");

@@ -13,12 +13,15 @@ const HOLD: u64 = 3;
 /// Waits for an event of the state that fits, as a WebSocket client or a reader of the LSL outlet gets it; without the time at which
 /// it got it.
 fn state_event(watch: &Process, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+    event(watch, what, |event| fits(&event["data"]))
+}
+
+/// The same of one that fits with all that it is.
+fn event(watch: &Process, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
     let event = |line: &Value| if line["event"].is_object() { line["event"].clone() } else { line.clone() };
     let line = watch.expect_json(what, |line| {
         let event = event(line);
-        event["type"] == "event"
-            && (event["kind"] == "state" || event["kind"] == "fault")
-            && fits(&event["data"])
+        event["type"] == "event" && (event["kind"] == "state" || event["kind"] == "fault") && fits(&event)
     });
     let mut event = event(&line);
     if let Some(received) = line["received"].as_f64() {
@@ -56,18 +59,21 @@ fn an_outage_is_told_while_it_lasts_to_clients_readers_and_the_recording_alike()
     lsl.expect_json("control", |line| line["state"] == 2);
 
     outlet.disturb("pause");
-    // all of this before a sample comes again
-    let standing = lsl.expect_json("a sample that stands still", |line| line["state"] == STALE);
-    assert_eq!((&standing["velocity"], &standing["heartbeat"]), (&json!([0.0, 0.0]), &json!(true)));
-    let told = state_event(&client, "stale over the WebSocket", becomes("stale"));
-    assert_eq!(state_event(&lsl_events, "stale over LSL", becomes("stale")), told);
-    assert_eq!((&told["kind"], &told["data"]["cause"]), (&json!("state"), &json!("input_not_fresh")));
-    assert_eq!(told["data"]["seq"].as_f64(), standing["seq"].as_f64(), "the tick before it");
-    assert_eq!(daemon.status()["state"], "stale");
+    // all of this before a sample comes again; on a busy machine it may have been stale for a moment before
     let away = daemon.wait_until("a second of it", |status| {
-        status["state_seconds"]["stale"].as_f64().is_some_and(|seconds| seconds > 1.0)
+        let times = (status["clock"]["lsl"].as_f64(), status["state_since"].as_f64());
+        status["state"] == "stale" && matches!(times, (Some(now), Some(since)) if now - since > 1.0)
     });
-    assert_eq!(away["state_since"], told["time"]);
+    let since = &away["state_since"];
+    let of_it = |event: &Value| event["data"]["state"] == "stale" && event["time"] == *since;
+    let told = event(&client, "stale over the WebSocket", of_it);
+    assert_eq!(event(&lsl_events, "stale over LSL", of_it), told);
+    assert_eq!((&told["kind"], &told["data"]["cause"]), (&json!("state"), &json!("input_not_fresh")));
+    assert_ne!(told["data"]["previous"], "stale");
+    let standing = lsl.expect_json("a sample that stands still", |line| {
+        line["state"] == STALE && line["seq"].as_f64() == told["data"]["seq"].as_f64()
+    });
+    assert_eq!((&standing["velocity"], &standing["heartbeat"]), (&json!([0.0, 0.0]), &json!(true)));
     outlet.disturb("go");
     let back = state_event(&client, "control over the WebSocket", becomes("control"));
     assert_eq!(state_event(&lsl_events, "control over LSL", becomes("control")), back);
@@ -175,8 +181,10 @@ fn a_task_that_may_resumes_after_an_outage_and_never_a_stop() {
     state_event(&client, "hold", becomes("hold"));
     assert_eq!(daemon.http("POST", "/v1/events", Some(&resume()), true).0, 200);
     let seq = daemon.status()["seq"].as_u64().expect("a tick");
-    let after =
-        daemon.wait_until("further ticks", |status| status["seq"].as_u64().is_some_and(|now| now > seq + 20));
+    // on a busy machine it may be stale for a moment
+    let after = daemon.wait_until("further ticks", |status| {
+        status["state"] != "stale" && status["seq"].as_u64().is_some_and(|now| now > seq + 20)
+    });
     assert_eq!(after["state"], "hold");
     daemon.end();
 }

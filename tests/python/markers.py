@@ -23,6 +23,9 @@ for line in sys.stdin:
     elif line.startswith("late "):
         _, seconds, text = line.split(maxsplit=2)
         texts, stamp = [text.strip()], pylsl.local_clock() - float(seconds)
+    # what is pushed before somebody has opened the stream nobody gets
+    if not outlet.wait_for_consumers(30):
+        sys.exit("nobody connected within 30 s")
     for text in texts:
         outlet.push_sample([text] + [""] * (arguments.channels - 1), stamp)
     print("done", flush=True)

@@ -30,10 +30,13 @@ def open_stream(name):
 cursor, info = open_stream(f"{arguments.instance}-Cursor")
 events, _ = open_stream(f"{arguments.instance}-Events")
 labels = info.get_channel_labels()
+# an outlet sends nothing to a reader whose connection it has not noticed yet; a sample says that it has
+first = cursor.pull_sample(timeout=30)
 print("ready", flush=True)
 samples, stamps, told = [], [], []
 while len(samples) < arguments.samples:
-    sample, stamp = cursor.pull_sample(timeout=30)
+    sample, stamp = first or cursor.pull_sample(timeout=30)
+    first = None
     if sample is None:
         break
     if sample[labels.index("seq")] == (samples[-1][labels.index("seq")] if samples else -1):

@@ -99,8 +99,10 @@ def for_ticks(what, count, holds):
 def until_status(what, holds):
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
-        if holds(status()):
-            return ok(what)
+        now = status()
+        if holds(now):
+            ok(what)
+            return now
         time.sleep(0.05)
     fail(f"{what}: {status()}")
 
@@ -121,18 +123,18 @@ while time.monotonic() < end:
     text, position = names[trial % 4], TARGETS[names[trial % 4]]
     send({"kind": "trial", "data": {"trial": trial, "phase": "start"}})
     send(text)  # its own text, mapped in the configuration
-    until_status(f"{text} is the target", target_is(position))
-    since, age = time.monotonic(), 0
+    # ticks from before come out of the outlet's queue first
+    shown = until_status(f"{text} is the target", target_is(position))["seq"]
     for tick in ticks(1.5):
         # label law: e / 0.4 s, at most 0.6 widths per second, e from the cursor at the bin's start
-        if before is not None and tick["seq"] == before["seq"] + 1 and age >= 10:
+        if before is not None and tick["seq"] == before["seq"] + 1 and tick["seq"] > shown + 10:
             e = [position[0] - before["x"], position[1] - before["y"]]
             distance = math.hypot(*e)
             shrink = min(1 / 0.4, 0.6 / distance) if distance else 0
             if math.hypot(tick["vx"] - shrink * e[0], tick["vy"] - shrink * e[1]) > 1e-9:
                 fail(f"the label law: {tick} after {before}, target {position}")
             followed += 1
-        before, age = tick, age + 1
+        before = tick
     send({"kind": "trial", "data": {"trial": trial, "phase": "end", "result": "timeout"}})
     trial += 1
 if followed < 50:

@@ -19,5 +19,8 @@ outlet = pylsl.StreamOutlet(pylsl.StreamInfo(arguments.name, "Markers", 1, argum
 print("ready", flush=True)
 for pushed, line in enumerate(sys.stdin, start=1):
     number = int(line) if "int" in arguments.format else float(line)
+    # what is pushed before somebody has opened the stream nobody gets
+    if not outlet.wait_for_consumers(30):
+        sys.exit("nobody connected within 30 s")
     outlet.push_sample([number])
     print("done", line.strip(), pushed, flush=True)

@@ -38,6 +38,8 @@ cursor, info = open_stream(f"{arguments.instance}-Cursor")
 events, _ = open_stream(f"{arguments.instance}-Events")
 labels = info.get_channel_labels()
 column = {label: index for index, label in enumerate(labels)}
+# an outlet sends nothing to a reader whose connection it has not noticed yet; a sample says that it has
+values, stamp = cursor.pull_sample(timeout=30)
 tell(type="ready", labels=labels)
 before, tick_stamp, heartbeats = None, None, 0
 while True:
@@ -45,17 +47,18 @@ while True:
         text, _ = events.pull_sample(timeout=0)
         if text is not None:
             tell(type="event", event=json.loads(text[0]), received=pylsl.local_clock())
-        values, stamp = cursor.pull_sample(timeout=0.02)
+        if values is None:
+            values, stamp = cursor.pull_sample(timeout=0.02)
     except pylsl.util.LostError:
         break
     if values is None:
         continue
     received = pylsl.local_clock()
-    sample = dict(zip(labels, values))
+    sample, values = dict(zip(labels, values)), None
     velocity, state = [sample["vx"], sample["vy"]], int(sample["state"])
     heartbeat = sample["seq"] == (before["seq"] if before else -1)
     problem = None
-    if not all(math.isfinite(value) for value in values):
+    if not all(math.isfinite(value) for value in sample.values()):
         problem = "a number that is not finite"
     elif state not in MOVES and velocity != [0, 0]:
         problem = "something moves the cursor"

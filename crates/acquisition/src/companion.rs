@@ -6,7 +6,7 @@
 
 use core::time::Duration;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
@@ -34,18 +34,83 @@ pub(crate) struct Watch {
     pub(crate) offset: SharedOffset,
     /// Data thread: the stream is silent or refused, look whether another outlet stands in for it.
     pub(crate) search_wanted: AtomicBool,
+    /// Data thread: the number of the outlet connected, or of the time since it is gone.
+    followed: AtomicU64,
     /// Companion: there is an outlet that the data thread has not seen; search anew.
-    pub(crate) replacement_seen: AtomicBool,
+    replacement_seen: Finding,
     /// Companion: the outlet connected does not answer.
-    pub(crate) unanswered: AtomicBool,
+    unanswered: Finding,
     /// Companion: the outlet connected answered the newest search. Written before `replacement_seen`.
-    pub(crate) answering: AtomicBool,
+    answering: Finding,
+}
+
+impl Watch {
+    /// Whether there is an outlet that the data thread has not seen. Told once.
+    pub(crate) fn take_replacement(&self) -> bool {
+        self.replacement_seen.0.swap(Finding::NONE, Ordering::AcqRel) == self.followed()
+    }
+
+    /// Whether the outlet connected does not answer.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        self.unanswered.is_so(self.followed())
+    }
+
+    /// Whether the outlet connected answered the newest search.
+    pub(crate) fn is_answering(&self) -> bool {
+        self.answering.is_so(self.followed())
+    }
+
+    /// Forgets what was found so far.
+    pub(crate) fn forget_findings(&self) {
+        for finding in [&self.replacement_seen, &self.unanswered] {
+            finding.0.store(Finding::NONE, Ordering::Relaxed);
+        }
+    }
+
+    /// What a search found of the outlet of this number.
+    pub(crate) fn found(&self, number: u64, answering: bool, unanswered: bool, replaced: bool) {
+        self.answering.note(number, answering);
+        self.unanswered.note(number, unanswered);
+        if replaced {
+            self.replacement_seen.note(number, true);
+        }
+    }
+
+    fn followed(&self) -> u64 {
+        self.followed.load(Ordering::Relaxed)
+    }
+}
+
+/// Something that was found of an outlet: its number, where it is so. A search that was under way when the data thread went
+/// on to another outlet says nothing of that one.
+#[derive(Debug)]
+struct Finding(AtomicU64);
+
+impl Finding {
+    /// The number of no outlet.
+    const NONE: u64 = u64::MAX;
+
+    fn note(&self, number: u64, is_so: bool) {
+        self.0.store(if is_so { number } else { Self::NONE }, Ordering::Release);
+    }
+
+    fn is_so(&self, number: u64) -> bool {
+        self.0.load(Ordering::Acquire) == number
+    }
+}
+
+impl Default for Finding {
+    fn default() -> Self {
+        Self(AtomicU64::new(Self::NONE))
+    }
 }
 
 /// What the data thread orders.
 enum Order {
     /// Another outlet is connected.
     Follow {
+        /// Its number among those that were connected.
+        number: u64,
         /// Its identifier.
         uid: String,
         /// Its host, which owns the clock.
@@ -83,20 +148,23 @@ impl Companion {
 
     /// Measures the clock of this outlet from now on.
     pub(crate) fn follow(&self, info: &StreamInfo, passed_over: Vec<String>) {
-        self.quiet();
-        self.order(Order::Follow { uid: info.uid(), hostname: info.hostname(), passed_over });
+        let (number, hostname) = (self.quiet(), info.hostname());
+        self.watch.offset.turn_to(&hostname);
+        self.order(Order::Follow { number, uid: info.uid(), hostname, passed_over });
     }
 
     /// The outlet is gone.
     pub(crate) fn forget(&self) {
-        self.quiet();
+        let _nobody = self.quiet();
         self.order(Order::Forget);
     }
 
-    fn quiet(&self) {
-        for flag in [&self.watch.search_wanted, &self.watch.replacement_seen, &self.watch.unanswered] {
-            flag.store(false, Ordering::Relaxed);
-        }
+    /// From now on nothing is known; gives the number of what is followed from now on.
+    fn quiet(&self) -> u64 {
+        self.watch.search_wanted.store(false, Ordering::Relaxed);
+        let number = self.watch.followed.fetch_add(1, Ordering::Relaxed) + 1;
+        self.watch.forget_findings();
+        number
     }
 
     fn order(&self, order: Order) {
@@ -123,7 +191,9 @@ impl Drop for Companion {
 struct Followed {
     /// Never opened for data; `None` until it was found.
     inlet: Option<StreamInlet>,
+    number: u64,
     uid: String,
+    hostname: String,
     passed_over: Vec<String>,
     silent_searches: u32,
 }
@@ -159,13 +229,14 @@ impl Follower {
 
     fn obey(&mut self, order: Order) {
         self.followed = None;
-        let Order::Follow { uid, hostname, passed_over } = order else { return };
+        let Order::Follow { number, uid, hostname, passed_over } = order else { return };
         if self.hostname.as_ref() != Some(&hostname) {
-            self.publish(None);
-            self.hostname = Some(hostname);
+            self.monitor.set_clock(None);
+            self.hostname = Some(hostname.clone());
         }
         // tried again with every look-up until it is found
-        self.followed = Some(Followed { inlet: None, uid, passed_over, silent_searches: 0 });
+        self.followed =
+            Some(Followed { inlet: None, number, uid, hostname, passed_over, silent_searches: 0 });
     }
 
     fn measure(&mut self) {
@@ -178,16 +249,12 @@ impl Follower {
         let Some(inlet) = &followed.inlet else { return };
         // a timeout or a lost outlet keeps what was measured before; LSL goes on probing in the background
         if let Ok((offset, _, round_trip)) = inlet.time_correction_ex(MEASURE) {
-            self.publish(Some(ClockOffset {
-                offset: Seconds(offset),
-                uncertainty: Seconds((round_trip / 2.0).max(0.0)),
-            }));
+            let measured =
+                ClockOffset { offset: Seconds(offset), uncertainty: Seconds((round_trip / 2.0).max(0.0)) };
+            if self.watch.offset.set(&followed.hostname, measured) {
+                self.monitor.set_clock(Some(measured));
+            }
         }
-    }
-
-    fn publish(&self, offset: Option<ClockOffset>) {
-        self.watch.offset.set(offset);
-        self.monitor.set_clock(offset);
     }
 
     fn search(&mut self) {
@@ -203,11 +270,34 @@ impl Follower {
         let stranger = found
             .iter()
             .any(|info| info.uid() != followed.uid && !followed.passed_over.contains(&info.uid()));
-        self.watch.answering.store(answers, Ordering::Relaxed);
         followed.silent_searches = if answers { 0 } else { followed.silent_searches + 1 };
-        self.watch.unanswered.store(followed.silent_searches >= SILENT_SEARCHES, Ordering::Relaxed);
-        if stranger {
-            self.watch.replacement_seen.store(true, Ordering::Release);
-        }
+        let unanswered = followed.silent_searches >= SILENT_SEARCHES;
+        self.watch.found(followed.number, answers, unanswered, stranger);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_that_was_under_way_says_nothing_of_the_outlet_that_is_connected_since() {
+        let (orders, _ordered) = unbounded();
+        let companion = Companion { orders: Some(orders), watch: Arc::default(), thread: None };
+        let watch = companion.watch();
+        let before = companion.quiet();
+        let now = companion.quiet();
+        // the outlet connected is the replacement that was found
+        watch.found(before, true, true, true);
+        assert_eq!(
+            (watch.is_answering(), watch.is_unanswered(), watch.take_replacement()),
+            (false, false, false)
+        );
+        watch.found(now, true, true, true);
+        assert_eq!(
+            (watch.is_answering(), watch.is_unanswered(), watch.take_replacement()),
+            (true, true, true)
+        );
+        assert!(!watch.take_replacement(), "told once");
     }
 }

@@ -1,24 +1,48 @@
 //! The offset of the sender's clock: where it is kept, and how it is estimated where the sender's clock is its own.
 
-use std::sync::{Mutex, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use kalmind_types::{ClockOffset, LslTime, Seconds, StreamTime};
 
 /// The newest measurement, written by the companion thread and read by the data thread without ever waiting.
 #[derive(Debug, Default)]
-pub(crate) struct SharedOffset(Mutex<Option<ClockOffset>>);
+pub(crate) struct SharedOffset(Mutex<Measured>);
+
+#[derive(Debug, Default)]
+struct Measured {
+    /// The machine whose clock it is.
+    hostname: Option<String>,
+    offset: Option<ClockOffset>,
+}
 
 impl SharedOffset {
-    /// Publishes a measurement, or with `None` that there is none for this sender.
-    pub(crate) fn set(&self, offset: Option<ClockOffset>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = offset;
+    /// From now on the clock of this machine is meant: what was measured of another one is forgotten.
+    pub(crate) fn turn_to(&self, hostname: &str) {
+        let mut measured = self.measured();
+        if measured.hostname.as_deref() != Some(hostname) {
+            *measured = Measured { hostname: Some(hostname.to_owned()), offset: None };
+        }
+    }
+
+    /// Publishes a measurement of this machine's clock; `false` where another one's is meant by now.
+    pub(crate) fn set(&self, hostname: &str, offset: ClockOffset) -> bool {
+        let mut measured = self.measured();
+        let is_meant = measured.hostname.as_deref() == Some(hostname);
+        if is_meant {
+            measured.offset = Some(offset);
+        }
+        is_meant
+    }
+
+    fn measured(&self) -> MutexGuard<'_, Measured> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The newest measurement, into `known`; it stays as it was where the other side is writing at this moment.
     pub(crate) fn refresh(&self, known: &mut Option<ClockOffset>) {
         match self.0.try_lock() {
-            Ok(offset) => *known = *offset,
-            Err(TryLockError::Poisoned(poisoned)) => *known = *poisoned.into_inner(),
+            Ok(measured) => *known = measured.offset,
+            Err(TryLockError::Poisoned(poisoned)) => *known = poisoned.into_inner().offset,
             Err(TryLockError::WouldBlock) => {}
         }
     }
@@ -112,8 +136,26 @@ mod tests {
         shared.refresh(&mut known);
         assert_eq!(known, None);
         let measured = ClockOffset { offset: Seconds(1.5), uncertainty: Seconds(0.001) };
-        shared.set(Some(measured));
+        shared.turn_to("lab");
+        assert!(shared.set("lab", measured));
         shared.refresh(&mut known);
         assert_eq!(known, Some(measured));
+        shared.turn_to("lab");
+        shared.refresh(&mut known);
+        assert_eq!(known, Some(measured), "one machine, one clock");
+    }
+
+    #[test]
+    fn a_measurement_of_one_machine_is_none_of_another() {
+        let shared = SharedOffset::default();
+        let measured = ClockOffset { offset: Seconds(1.5), uncertainty: Seconds(0.001) };
+        shared.turn_to("one");
+        assert!(shared.set("one", measured));
+        shared.turn_to("other");
+        // it was under way
+        assert!(!shared.set("one", measured));
+        let mut known = Some(measured);
+        shared.refresh(&mut known);
+        assert_eq!(known, None);
     }
 }

@@ -242,6 +242,8 @@ impl Receiver {
                 }
                 Ok(stamp) => {
                     heard = clock::now();
+                    // whoever has it, or sees what it did, finds it counted
+                    self.monitor.count_received(1, 0, 0);
                     self.companion.watch().search_wanted.store(false, Ordering::Relaxed);
                     let time = time_of(StreamTime(stamp), heard, here, measured);
                     self.monitor.set_newest(time);
@@ -273,9 +275,8 @@ impl Receiver {
         }
     }
 
-    /// `false` when nobody listens any more. Whoever has a text finds it counted.
+    /// `false` when nobody listens any more.
     fn pass_on(&mut self, texts: Vec<String>, stamp: StreamTime, time: LslTime, is_number: bool) -> bool {
-        self.monitor.count_received(1, 0, 0);
         let Some(sink) = &self.sink else { return true };
         let mut is_dropped = false;
         for text in texts.into_iter().filter(|text| !text.is_empty()) {
@@ -320,12 +321,11 @@ fn is_gone(watch: &Watch, silent_for: Seconds) -> bool {
     }
     if !watch.search_wanted.swap(true, Ordering::Relaxed) {
         // what searches of an earlier silence found is of no interest
-        watch.unanswered.store(false, Ordering::Relaxed);
-        watch.replacement_seen.store(false, Ordering::Relaxed);
+        watch.forget_findings();
         return false;
     }
-    let replaced = watch.replacement_seen.swap(false, Ordering::Acquire);
-    watch.unanswered.load(Ordering::Relaxed) || (replaced && !watch.answering.load(Ordering::Relaxed))
+    let replaced = watch.take_replacement();
+    watch.is_unanswered() || (replaced && !watch.is_answering())
 }
 
 #[cfg(test)]
@@ -357,9 +357,7 @@ mod tests {
         let watch = Watch::default();
         assert!(!is_gone(&watch, Seconds(60.0)), "nothing is known before the first search");
         assert!(watch.search_wanted.load(Ordering::Relaxed));
-        watch.answering.store(answering, Ordering::Relaxed);
-        watch.replacement_seen.store(replaced, Ordering::Relaxed);
-        watch.unanswered.store(unanswered, Ordering::Relaxed);
+        watch.found(0, answering, unanswered, replaced);
         is_gone(&watch, Seconds(61.0))
     }
 
@@ -375,7 +373,7 @@ mod tests {
     #[test]
     fn a_short_silence_says_nothing_and_an_earlier_one_does_not_count() {
         let watch = Watch::default();
-        watch.unanswered.store(true, Ordering::Relaxed);
+        watch.found(0, false, true, false);
         assert!(!is_gone(&watch, Seconds(2.9)));
         assert!(!watch.search_wanted.load(Ordering::Relaxed));
         assert!(!is_gone(&watch, Seconds(3.1)));

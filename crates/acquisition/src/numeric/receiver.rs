@@ -369,8 +369,8 @@ impl Receiver {
     }
 
     fn evidence(&self, connection: &Connection, now: LslTime) -> Evidence {
-        let unanswered = self.companion.watch().unanswered.load(Ordering::Relaxed)
-            && (now - connection.heard).0 > SEARCH_AFTER.0;
+        let unanswered =
+            self.companion.watch().is_unanswered() && (now - connection.heard).0 > SEARCH_AFTER.0;
         connection.evidence(now, unanswered, self.meter.rate_hz())
     }
 
@@ -441,7 +441,7 @@ impl Receiver {
     fn interrupted(&self) -> Option<Ended> {
         if self.stopped() {
             Some(Ended::Stopped)
-        } else if self.companion.watch().replacement_seen.swap(false, Ordering::Relaxed) {
+        } else if self.companion.watch().take_replacement() {
             Some(Ended::Replaced)
         } else {
             None

@@ -52,9 +52,9 @@ fn every_sample_of_every_format_is_delivered() {
 fn the_clock_is_measured_beside_the_data() {
     in_own_session("delivery::the_clock_is_measured_beside_the_data", || {
         let mut outlet = Outlet::start(&stream("Array"));
-        let mut reader = Reader::of("Array");
-        outlet.wait_for_consumer();
+        // there are samples as soon as it is connected
         outlet.order("run 1000");
+        let mut reader = Reader::of("Array");
         reader.read_until("its clock is measured", |reader| reader.status().clock_offset_ms.is_some());
         let status = reader.status();
         assert!(status.clock_offset_ms.unwrap().abs() < 50.0, "one machine, one clock: {status:?}");
@@ -122,7 +122,8 @@ fn a_reader_that_falls_behind_is_told_of_every_sample_it_missed() {
 fn a_burst_of_fresh_samples_is_delivered_whole() {
     in_own_session("delivery::a_burst_of_fresh_samples_is_delivered_whole", || {
         let mut outlet = Outlet::start(&with(stream("Array"), &json!({ "rate": 10000.0 })));
-        let mut reader = Reader::of("Array");
+        // fresh for as long as a busy machine may take to send them
+        let mut reader = Reader::with("Array", |config| config.limits.backlog_ms = 60_000.0);
         outlet.wait_for_consumer();
         outlet.burst(20_000, 0.0);
         reader.read_until_received(20_000);
@@ -135,7 +136,10 @@ fn a_burst_of_fresh_samples_is_delivered_whole() {
 fn a_burst_of_an_irregular_stream_is_delivered_whole() {
     in_own_session("delivery::a_burst_of_an_irregular_stream_is_delivered_whole", || {
         let mut outlet = Outlet::start(&with(stream("Array"), &json!({ "rate": 0.0, "true_rate": 10000.0 })));
-        let mut reader = Reader::with("Array", |config| config.block_samples = 64);
+        let mut reader = Reader::with("Array", |config| {
+            config.block_samples = 64;
+            config.limits.backlog_ms = 60_000.0;
+        });
         outlet.wait_for_consumer();
         // three times what LSL queues of an irregular stream where nobody asks for more
         outlet.burst(30_000, 0.0);

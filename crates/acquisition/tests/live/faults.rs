@@ -185,9 +185,11 @@ fn an_outlet_that_hangs_is_replaced_by_one_that_stands_in_for_it() {
 #[test]
 fn a_refused_outlet_gives_way_to_the_right_one_beside_it() {
     in_own_session("faults::a_refused_outlet_gives_way_to_the_right_one_beside_it", || {
-        let outlet = Outlet::start(&stream("Array"));
+        let mut outlet = Outlet::start(&stream("Array"));
         let mut reader = Reader::of("Array");
-        reader.read_until("it is connected", |reader| reader.status().description.is_some());
+        outlet.wait_for_consumer();
+        outlet.run(1);
+        reader.read_until_received(1);
         outlet.kill();
         reader.read_until_health(StreamHealth::Lost);
         let _wrong = Outlet::start(&with(stream("Array"), &json!({ "channels": 4, "labels": [] })));
@@ -195,7 +197,7 @@ fn a_refused_outlet_gives_way_to_the_right_one_beside_it() {
         let mut right = Outlet::start(&stream("Array"));
         right.wait_for_consumer();
         right.run(10);
-        reader.read_until("its samples arrive", |reader| reader.delivered() == 10);
+        reader.read_until("its samples arrive", |reader| reader.delivered() == 11);
     });
 }
 

@@ -1,11 +1,13 @@
 //! Finding the stream that is meant, and saying what is there instead.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crossbeam_channel::bounded;
+use crossbeam_channel::{bounded, unbounded};
 use kalmind_acquisition::clock::Deadline;
 use kalmind_acquisition::{
-    MarkerConfig, MarkerInlet, ResolveError, SelectorError, StreamSelector, clock, find_one, list_streams,
+    AtOnce, MarkerConfig, MarkerInlet, ResolveError, SelectorError, StreamMonitor, StreamSelector, clock,
+    find_one, list_streams,
 };
 use kalmind_types::{Seconds, StreamHealth, StreamStatus};
 use serde_json::json;
@@ -26,6 +28,19 @@ fn two_matches_are_an_error_that_lists_both() {
     });
 }
 
+/// Why a stream is not found, while one other is there: on a busy machine that one may not answer the first search.
+fn not_found(selector: &StreamSelector) -> ResolveError {
+    let deadline = Deadline::after(PATIENCE);
+    loop {
+        let error = find_one(selector, Seconds(0.3)).unwrap_err();
+        if matches!(&error, ResolveError::NotFound { seen, .. } if seen.len() == 1) {
+            return error;
+        }
+        assert!(matches!(&error, ResolveError::NotFound { seen, .. } if seen.is_empty()), "{error}");
+        assert!(!deadline.passed(), "{error}");
+    }
+}
+
 #[test]
 fn no_stream_is_an_error_that_says_what_is_there() {
     in_own_session("selection::no_stream_is_an_error_that_says_what_is_there", || {
@@ -33,8 +48,7 @@ fn no_stream_is_an_error_that_says_what_is_there() {
         let error = find_one(&selector, Seconds(0.3)).unwrap_err();
         assert!(error.to_string().contains("no stream at all is visible"), "{error}");
         let _outlet = Outlet::start(&stream("Array"));
-        let error = find_one(&selector, Seconds(0.3)).unwrap_err();
-        assert!(matches!(&error, ResolveError::NotFound { seen, .. } if seen.len() == 1), "{error}");
+        let error = not_found(&selector);
         assert!(error.to_string().contains("\"Array\" (type \"Features\", 2 x float32, 50 Hz"), "{error}");
     });
 }
@@ -104,8 +118,7 @@ fn sessions_do_not_see_each_other() {
         let _theirs = Outlet::start_with(&stream("Theirs"), Some(&other));
         let _ours = Outlet::start(&stream("Ours"));
         assert_eq!(find_one(&StreamSelector::by_name("Ours"), PATIENCE).unwrap().name, "Ours");
-        let error = find_one(&StreamSelector::by_name("Theirs"), Seconds(1.0)).unwrap_err();
-        assert!(matches!(&error, ResolveError::NotFound { seen, .. } if seen.len() == 1), "{error}");
+        not_found(&StreamSelector::by_name("Theirs"));
     });
 }
 
@@ -160,6 +173,30 @@ fn markers_arrive_with_their_time_and_again_after_a_restart() {
         let status = inlet.status.status(clock::now());
         assert_eq!((status.counts.received, status.counts.dropped, status.counts.reconnects), (2, 0, 1));
         assert_ne!(status.health, StreamHealth::Waiting);
+    });
+}
+
+#[test]
+fn whoever_sees_what_a_text_did_finds_it_counted() {
+    in_own_session("selection::whoever_sees_what_a_text_did_finds_it_counted", || {
+        let status: Arc<OnceLock<Arc<StreamMonitor>>> = Arc::default();
+        let (told, seen) = unbounded();
+        let shown = Arc::clone(&status);
+        let count = move |text: &str| {
+            let received = shown.get().map(|status| status.counts().received);
+            drop(told.send((text.to_owned(), received)));
+        };
+        let config = MarkerConfig { at_once: Some(AtOnce(Arc::new(count))), ..marker_config() };
+        let inlet = MarkerInlet::spawn(config, None).unwrap();
+        assert!(status.set(Arc::clone(&inlet.status)).is_ok());
+        let mut outlet = Outlet::start(&marker_stream());
+        outlet.wait_for_consumer();
+        for (text, count) in [("one", 1), ("two", 2)] {
+            outlet.order(&format!("text {text}"));
+            let seen = seen.recv_timeout(Duration::from_secs_f64(PATIENCE.0)).unwrap();
+            assert_eq!(seen, (text.to_owned(), Some(count)));
+            outlet.expect("pushed");
+        }
     });
 }
 

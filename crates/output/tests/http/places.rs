@@ -135,7 +135,8 @@ async fn reads_are_limited_and_stop_is_not() {
 
 #[tokio::test]
 async fn a_client_that_says_nothing_loses_its_connection() {
-    let limits = Limits { request_within: Duration::from_millis(50), ..Limits::default() };
+    // what is said at once is said within this on a busy machine too
+    let limits = Limits { request_within: Duration::from_secs(1), ..Limits::default() };
     let daemon = FakeDaemon::start(ServerConfig { limits, ..config() }).unwrap();
     let mut stream = TcpStream::connect(daemon.server.local_addr()).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nhost: ").await.unwrap();

@@ -109,6 +109,12 @@ fn with_limits(limits: Limits) -> ServerConfig {
     ServerConfig { limits, ..config() }
 }
 
+/// Limits under which no state is left out because a busy machine was slow to send it, or to answer.
+fn patient() -> Limits {
+    let patience = Duration::from_mins(10);
+    Limits { silent_after: patience, oldest_state: patience, ..Limits::default() }
+}
+
 #[tokio::test]
 async fn hello_comes_first_and_says_everything() {
     let daemon = FakeDaemon::start(config()).unwrap();
