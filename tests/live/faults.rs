@@ -208,7 +208,8 @@ fn samples_that_are_not_finite_are_masked_and_too_many_make_the_bin_incomplete()
     let tick = |status: &Value, name: &str| count(&status["tick"][name]);
     for value in ["nan", "inf"] {
         let before = session.daemon.status();
-        assert_eq!(before["tick"]["nonfinite_values"], before["tick"]["masked_features"]);
+        // those of bins without a sample are masked as well
+        assert!(tick(&before, "masked_features") >= tick(&before, "nonfinite_values"), "{before:#}");
         session.outlet.disturb(&format!("{value} 1"));
         let status = session.daemon.wait_until("values masked", |status| {
             tick(status, "nonfinite_values") > tick(&before, "nonfinite_values") + 20

@@ -25,7 +25,7 @@ fn configuration(laboratory: &Laboratory, more: &str) -> PathBuf {
     let text = format!(
         "instance.name = \"{name}\"\nserver.bind = \"127.0.0.1:0\"\nsubject.code = \"P1\"\ntask.decoder = \"kalman-steady\"\nbins.measure_arrival_s = 0\n\
          safety.auto_resume_ms = 600000\nreference.scale = \"mad\"\n{more}\n[models]\nfolder = \"models\"\n\
-         [[stream]]\nname = \"{name}\"\nbinning = \"sum\"\nstages = [\
+         [[stream]]\nname = \"{name}\"\nbacklog_ms = 10000\nbinning = \"sum\"\nstages = [\
          {{ stage = \"filter\", kind = \"high_pass\", hz = 5 }}, {{ stage = \"reference\", kind = \"common_average\" }}, \
          {{ stage = \"spikes\", scales = [1.0], multiple = -1.0 }}]\n"
     );

@@ -12,7 +12,8 @@ fn refused(laboratory: &Laboratory, configuration: &str) -> (Option<i32>, String
     let configuration = format!("instance.name = \"{}\"\n{configuration}", laboratory.name);
     let configuration = laboratory.write("refused.toml", &configuration);
     let file = configuration.to_str().expect("a path");
-    let output = laboratory.run(&["run", "--wait", "1", "--config", file]);
+    // on a busy machine it takes a while until all that is there has answered
+    let output = laboratory.run(&["run", "--wait", "4", "--config", file]);
     assert!(output.stdout.is_empty(), "results alone go to stdout");
     (output.status.code(), String::from_utf8(output.stderr).expect("text"))
 }

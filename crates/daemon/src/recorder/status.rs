@@ -22,9 +22,7 @@ pub type Announce = Arc<dyn Fn(RecordingFault) + Send + Sync>;
 
 /// Counters of a recording. Written by the recorder, read by anyone.
 pub struct RecorderStatus {
-    file: Mutex<PathBuf>,
-    /// Files before it, and what became of them.
-    earlier: Mutex<Vec<Value>>,
+    shown: Mutex<Shown>,
     /// How many files there were before the one that is written.
     generation: AtomicU64,
     bytes: AtomicU64,
@@ -43,9 +41,20 @@ pub struct RecorderStatus {
     failed_files: AtomicU64,
     lost_files: AtomicU64,
     lost: [AtomicU64; 4],
-    problem: Mutex<Option<String>>,
     announce: OnceLock<Announce>,
     watch: OnceLock<Thread>,
+}
+
+/// What belongs together: whoever sees that a file was left sees the one in which the recording goes on, or that there is
+/// none yet.
+#[derive(Debug, Default)]
+struct Shown {
+    file: PathBuf,
+    /// Files before it, and what became of them.
+    earlier: Vec<Value>,
+    /// Whether the file is one of them, and the next one is not there yet.
+    is_left: bool,
+    problem: Option<String>,
 }
 
 impl core::fmt::Debug for RecorderStatus {
@@ -58,8 +67,7 @@ impl RecorderStatus {
     /// A recording that begins in `file` and is expected to grow by so many bytes a second.
     pub(super) fn new(file: PathBuf, bytes_per_second: f64) -> Self {
         Self {
-            file: Mutex::new(file),
-            earlier: Mutex::default(),
+            shown: Mutex::new(Shown { file, ..Shown::default() }),
             generation: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             bytes_per_second,
@@ -73,7 +81,6 @@ impl RecorderStatus {
             failed_files: AtomicU64::new(0),
             lost_files: AtomicU64::new(0),
             lost: Default::default(),
-            problem: Mutex::default(),
             announce: OnceLock::new(),
             watch: OnceLock::new(),
         }
@@ -82,7 +89,7 @@ impl RecorderStatus {
     /// The file that is written: the first one, or the one in which the recording went on.
     #[must_use]
     pub fn file(&self) -> PathBuf {
-        held(&self.file).clone()
+        held(&self.shown).file.clone()
     }
 
     /// Bytes in the file, whole chunks only.
@@ -150,11 +157,11 @@ impl RecorderStatus {
         }
         // what was lost with a file, before whatever came later
         let lost = |file: &&Value| file["fate"] != "moved";
-        let earlier = held(&self.earlier)
-            .iter()
-            .find(lost)
-            .and_then(|file| file["because"].as_str().map(str::to_owned));
-        let because = earlier.or_else(|| held(&self.problem).clone());
+        let shown = held(&self.shown);
+        let earlier =
+            shown.earlier.iter().find(lost).and_then(|file| file["because"].as_str().map(str::to_owned));
+        let because = earlier.or_else(|| shown.problem.clone());
+        drop(shown);
         let because = because.map(|because| format!(": {because}")).unwrap_or_default();
         Some(format!("the recording {verb} {}{because}", parts.join(", ")))
     }
@@ -163,20 +170,22 @@ impl RecorderStatus {
     #[must_use]
     pub fn json(&self) -> Value {
         let set = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+        let shown = held(&self.shown);
         let state = if set(&self.ended) {
             "ended"
-        } else if set(&self.failing) || set(&self.homeless) {
+        } else if set(&self.failing) || set(&self.homeless) || shown.is_left {
             "failing"
         } else {
             "recording"
         };
         let mut all = json!({
-            "file": self.file().display().to_string(),
-            "earlier_files": *held(&self.earlier),
+            "file": shown.file.display().to_string(),
+            "earlier_files": shown.earlier,
             "state": state,
-            "problem": *held(&self.problem),
+            "problem": shown.problem,
             "minutes_left": self.minutes_left(),
         });
+        drop(shown);
         for (name, _, value) in self.counts() {
             all[name] = json!(value);
         }
@@ -236,7 +245,7 @@ impl RecorderStatus {
             tracing::error!(file = %self.file().display(), problem, "the recording cannot be written; control continues");
             self.tell(problem);
         }
-        *held(&self.problem) = Some(problem.to_owned());
+        held(&self.shown).problem = Some(problem.to_owned());
     }
 
     /// Shows that writes work again.
@@ -252,7 +261,7 @@ impl RecorderStatus {
             tracing::error!(file = %self.file().display(), %error, "the disk cannot store the recording");
             self.tell(&problem);
         }
-        *held(&self.problem) = Some(problem);
+        held(&self.shown).problem = Some(problem);
     }
 
     /// The file is gone, and no other one can be made.
@@ -262,7 +271,7 @@ impl RecorderStatus {
             tracing::error!(problem, "the recording has no file; control continues");
             self.tell(problem);
         }
-        *held(&self.problem) = Some(problem.to_owned());
+        held(&self.shown).problem = Some(problem.to_owned());
     }
 
     /// Something about the file that is no loss yet. Told once until it is over.
@@ -271,25 +280,26 @@ impl RecorderStatus {
             tracing::error!(problem, "the recording's file needs attention");
             self.tell(&problem);
         }
-        *held(&self.problem) = Some(problem);
+        held(&self.shown).problem = Some(problem);
     }
 
     /// The file stands where it should.
     pub(super) fn note_in_place(&self) {
         if self.unclear.swap(false, Ordering::Relaxed) {
             tracing::warn!(file = %self.file().display(), "the recording's file is in order again");
-            *held(&self.problem) = None;
+            held(&self.shown).problem = None;
         }
     }
 
     /// The recording has left its file, of which this is said; `lost` files are gone or cut.
     pub(super) fn note_left(&self, file: Value, lost: u64) {
         self.lost_files.fetch_add(lost, Ordering::Relaxed);
-        let mut earlier = held(&self.earlier);
-        if earlier.len() < FILES {
-            earlier.push(file);
+        let mut shown = held(&self.shown);
+        if shown.earlier.len() < FILES {
+            shown.earlier.push(file);
         }
-        drop(earlier);
+        shown.is_left = true;
+        drop(shown);
         self.bytes.store(0, Ordering::Release);
         // what is known of the length is of the next file from here on
         self.generation.fetch_add(1, Ordering::AcqRel);
@@ -299,17 +309,19 @@ impl RecorderStatus {
     pub(super) fn note_new_file(&self, file: PathBuf, because: &str) {
         let problem = format!("{because}; recording continues in {}", file.display());
         tracing::error!(problem, "the recording continues in another file");
-        *held(&self.file) = file;
+        let mut shown = held(&self.shown);
+        (shown.file, shown.is_left) = (file, false);
+        shown.problem = Some(problem.clone());
+        drop(shown);
         self.homeless.store(false, Ordering::Relaxed);
         self.tell(&problem);
-        *held(&self.problem) = Some(problem);
     }
 
     /// What became of the file was found at the very end.
     pub(super) fn note_lost_at_the_end(&self, problem: String) {
         self.lost_files.fetch_add(1, Ordering::Relaxed);
         tracing::error!(problem, "the recording was lost");
-        *held(&self.problem) = Some(problem);
+        held(&self.shown).problem = Some(problem);
     }
 
     pub(super) fn note_ended(&self) {
@@ -331,4 +343,23 @@ impl RecorderStatus {
 
 fn held<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_left_is_not_shown_as_the_one_that_is_recorded_to() {
+        let status = RecorderStatus::new(PathBuf::from("session.xdf"), 1.0);
+        assert_eq!(status.json()["state"], "recording");
+        status.note_left(json!({ "file": "session.xdf", "fate": "deleted", "because": "it is gone" }), 1);
+        let between = status.json();
+        assert_eq!((&between["state"], &between["file"]), (&json!("failing"), &json!("session.xdf")));
+        status.note_new_file(PathBuf::from("session-2.xdf"), "it is gone");
+        let after = status.json();
+        assert_eq!((&after["state"], &after["file"]), (&json!("recording"), &json!("session-2.xdf")));
+        assert_eq!(after["problem"], "it is gone; recording continues in session-2.xdf");
+        assert_eq!(status.loss().as_deref(), Some("the recording has lost 1 file: it is gone"));
+    }
 }
