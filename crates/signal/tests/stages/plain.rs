@@ -150,8 +150,8 @@ fn spikes(settings: &SpikesSettings, index: usize, rows: &[Row]) -> Vec<Row> {
     let found: Vec<Vec<usize>> = (0..channels)
         .map(|channel| {
             let mut found: Vec<usize> = Vec::new();
-            for at in 1..rows.len() {
-                let crosses = is_below(at, channel) && !is_below(at - 1, channel) && !rows[at].1[channel];
+            for (at, row) in rows.iter().enumerate().skip(1) {
+                let crosses = is_below(at, channel) && !is_below(at - 1, channel) && !row.1[channel];
                 if crosses && found.last().is_none_or(|last| at - last >= refractory) {
                     found.push(at);
                 }
