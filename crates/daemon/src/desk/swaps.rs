@@ -13,7 +13,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use kalmind_engine::{Examiner, History, HistoryRow, StagedModel};
+use kalmind_engine::{Examiner, History, StagedModel};
 use kalmind_types::{Command, ModelId};
 
 /// Models that may wait; more are refused.
@@ -127,9 +127,7 @@ impl<T> Swaps<T> {
         let shown = catch_unwind(AssertUnwindSafe(|| {
             if let Some(swap) = waiting.front_mut() {
                 for row in (first..=last).filter_map(|seq| history.row(seq)) {
-                    // it takes the adaptive state over once, as in a replay, however much of the history has gone meanwhile
-                    let before = row.before.filter(|_| row.seq == swap.from);
-                    swap.model.warm(&HistoryRow { before, ..row }, examiner);
+                    swap.model.warm(&row, examiner);
                 }
             }
         }));

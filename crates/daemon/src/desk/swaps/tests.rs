@@ -1,7 +1,7 @@
 //! What is done next for a model that waits: without a desk, since all of it is in the history and in what the model has
 //! been shown.
 
-use kalmind_engine::BinFacts;
+use kalmind_engine::{BinFacts, HistoryRow};
 use kalmind_filter::{Decoder, FilterState, LookBack, Screen, StepReport};
 use kalmind_signal::{AdaptiveState, Preparation, running_state};
 use kalmind_types::{Actor, Cause, Intent, Mode, TickInput};
